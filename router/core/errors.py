@@ -1,0 +1,79 @@
+"""The errors that somebody decides on.
+
+RouterError
+├── CannotStart              exit 3: a setting, a file or a port is not usable
+├── OwnershipFileInvalid     the map cannot be loaded; carries every finding
+├── MatcherInvalid           a matcher string that Alertmanager would refuse
+├── NotUnderstood            a body is not of its source's shape; it is quarantined
+├── StoreUnavailable         nothing was written; the sender is answered 503
+│   └── StoreOverloaded      too much is waiting for the disk
+└── DeliveryFailed           Slack did not take a message; carries class, reason and wait
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from router.core.model import FailureClass
+
+
+class RouterError(Exception):
+    """Base of everything this project raises on purpose. The text is for people: what, where, what to do."""
+
+
+class CannotStart(RouterError):
+    """The process must not serve: `router serve` prints the text and exits 3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One defect of the map, at a place. Lines and columns count from 1, columns in characters."""
+
+    code: str
+    message: str
+    file: str
+    line: int
+    column: int
+    help: str | None = None
+    end_column: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.code} {self.message}"
+
+
+class OwnershipFileInvalid(RouterError):
+    """The map cannot be loaded. `findings` holds all defects found, in file order, never empty."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__("\n".join(f"{finding}{f' ({finding.help})' if finding.help else ''}" for finding in findings))
+
+
+class MatcherInvalid(RouterError):
+    """A matcher that Alertmanager's UTF-8 parser, or RE2, would refuse. `position` counts characters from 0."""
+
+    def __init__(self, message: str, *, position: int = 0, code: str = "OWN206") -> None:
+        self.position = position
+        self.code = code
+        super().__init__(message)
+
+
+class NotUnderstood(RouterError):
+    """The bytes are not a notification of this source. The text never quotes the body."""
+
+
+class StoreUnavailable(RouterError):
+    """The store did not take the write; nothing of it is durable."""
+
+
+class StoreOverloaded(StoreUnavailable):
+    """More waits for the disk than may wait. Senders come back: Alertmanager retries a 503 at once."""
+
+
+class DeliveryFailed(RouterError):
+    """One attempt to reach Slack did not succeed; `failure` says what to do about it."""
+
+    def __init__(self, *, failure: FailureClass, reason: str, retry_after: timedelta | None = None) -> None:
+        self.failure = failure
+        self.reason = reason
+        self.retry_after = retry_after
+        super().__init__(f"{reason} ({failure.value})")
