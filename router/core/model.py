@@ -52,6 +52,14 @@ class MessageKind(StrEnum):
     NOTICE = "notice"  # about the router's own input: quarantined or refused bodies
 
 
+class Cause(StrEnum):
+    """What a notice is about."""
+
+    QUARANTINED = "quarantined"  # a body that is not of its source's shape
+    UNREADABLE_ALERTS = "unreadable_alerts"  # single alerts of a group, the others went on
+    TOO_LARGE = "too_large"  # a body beyond the limit, refused unread
+
+
 class Level(StrEnum):
     """Severity levels, most urgent first."""
 
@@ -110,6 +118,7 @@ class FailureClass(StrEnum):
     CHANNEL = "channel"  # this channel never takes it
     ROOT_GONE = "root_gone"  # the message to edit is not there any more
     APP = "app"  # the token or the app is refused
+    UNKNOWN = "unknown"  # a word that Slack does not document; see core.retry.treated_as
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +297,7 @@ class Undelivered:
 
     channel: Channel
     reason: str  # Slack's word: is_archived
-    team: str
+    team: str = ""  # the owner's name, set where the message is made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,13 +340,14 @@ class Card:
     drift: tuple[str, ...] = ()  # sentences
     orphan: OrphanHelp | None = None
     undelivered: Undelivered | None = None
+    sender: str = ""  # the Alertmanager's external URL, for the link to a new silence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """A line to the fallback channel about the router's own input, told once per cause and counted."""
 
-    cause: str  # closed set, see core.notices
+    cause: Cause
     source: Source
     error: str
     count: int

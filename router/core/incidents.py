@@ -1,0 +1,184 @@
+"""Incidents: which alerts one owner has to deal with, and what is only said again.
+
+Facts about the sender are from Alertmanager's source and from captured traffic (docs/explanation/alertmanager.md): a
+group's status lies, resolved alerts are repeated for 15 minutes, pairs tell everything twice, and retries send the same
+bytes. So everything here is decided per alert, by fingerprint.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from zlib import crc32
+
+from router.core.model import (
+    LEVELS_BY_URGENCY,
+    Alert,
+    AlertStatus,
+    Hints,
+    IncidentState,
+    Level,
+    Notification,
+    Source,
+    Tried,
+    Via,
+)
+
+# The retry of an answer that was lost on its way comes within seconds (backoff from 0.5 s, times 1.5); a repeat comes
+# one repeat_interval later. What the same sender says again within this time is a retry.
+RETRY_WINDOW = timedelta(seconds=10)
+
+# The second member of a pair waits position x peer-timeout (15 s) and may be inside its own flush, whose deadline is
+# the group_interval (5 min by default): alertmanager app.timeoutFunc.
+TWIN_WINDOW = timedelta(minutes=5, seconds=30)
+
+# How long after an alert resolved another sender's old word that it fires is not believed.
+LATE_WINDOW = timedelta(minutes=10)
+
+REPEATED = "repeat interval elapsed"  # notification_reason, Alertmanager >= 0.32
+
+
+class Reason(StrEnum):
+    """Why an alert of a notification had the effect that it had; told in `/api/v1/notifications/{id}`."""
+
+    FIRST = "first notification"
+    JOINED = "new alert added"
+    FIRES_AGAIN = "fires again"
+    CHANGED = "its words changed"
+    STILL_FIRING = "still firing"
+    REPEATED = "repeated"
+    RESOLVED = "resolved"
+    ALREADY_RESOLVED = "already resolved"
+    NEVER_FIRED = "resolved, but its firing was never told"
+    LATE = "late: it has resolved since"
+    DROPPED = "dropped by a rule of the map"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What the map said about an alert when it was last told to fire. Shared by all alerts it is equal for."""
+
+    via: Via
+    hints: Hints
+    drift: tuple[str, ...]
+    tried: tuple[Tried, ...]  # kept for orphans only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """One alert inside an incident."""
+
+    status: AlertStatus
+    since: datetime | None
+    until: datetime | None  # None while firing
+    notification: int  # the last one that told it firing: its words are shown, also after it resolved
+    explanation: Explanation
+    words: int  # checksum of the annotations, to see that they changed
+    sender: int  # checksum of the member of a pair that told its status
+
+    @property
+    def firing(self) -> bool:
+        return self.status is AlertStatus.FIRING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One owner's share of one alert group in one channel, from its first firing alert until none fires."""
+
+    id: str
+    group: str
+    source: Source
+    owner: str | None  # None: orphan
+    channel_id: str
+    copies: tuple[str, ...]  # channel ids of also_notify
+    state: IncidentState
+    severity: Level
+    title: str
+    opened_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None
+    first_notification: int
+    last_notification: int
+    alerts: Mapping[str, Tracked]  # by fingerprint
+    truncated: int
+    repeats: int
+    revision: int  # of what its messages should show
+    map_revision: str
+
+    @property
+    def firing(self) -> int:
+        return sum(tracked.firing for tracked in self.alerts.values())
+
+    @property
+    def resolved(self) -> int:
+        return len(self.alerts) - self.firing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What a group was last told with effect, by whom and when."""
+
+    content: str
+    notification: int
+    sender: int
+    reason: str | None
+    at: datetime
+
+
+def group_of(notification: Notification) -> str:
+    """The identity of an alert group: two sibling routes may send the same groupKey, so the receiver belongs to it."""
+    identity = f"{notification.source}\0{notification.receiver}\0{notification.group_key}"
+    return blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def content_of(notification: Notification) -> str:
+    """Equal for the two notifications of a pair and for a retry: neither externalURL nor the reason are part of it."""
+    told = sorted(
+        f"{alert.fingerprint} {alert.status} {_micros(alert.starts_at)} {_micros(alert.ends_at)}"
+        for alert in notification.alerts
+    )
+    told.append(str(notification.truncated))
+    return blake2b("\n".join(told).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def _micros(instant: datetime | None) -> int | None:
+    return None if instant is None else int(instant.timestamp() * 1_000_000)
+
+
+def sender_of(notification: Notification) -> int:
+    return crc32(notification.sender.encode("utf-8", "surrogatepass"))
+
+
+def words_of(alert: Alert) -> int:
+    return crc32(repr(sorted(alert.annotations.items())).encode("utf-8", "surrogatepass"))
+
+
+def is_duplicate(*, last: Telling | None, content: str, sender: int, reason: str | None, now: datetime) -> bool:
+    """Whether this only says again what the group was told: a retry, or the other member of a pair.
+
+    A true repeat has the same content too. It is told apart by its reason, where there is one, else by its age.
+    """
+    if last is None or last.content != content:
+        return False
+    if reason == REPEATED and last.reason != REPEATED:
+        return False
+    window = RETRY_WINDOW if sender == last.sender else TWIN_WINDOW
+    return now - last.at < window
+
+
+def is_late(tracked: Tracked, alert: Alert, *, sender: int, closed_at: datetime | None, now: datetime) -> bool:
+    """Whether a firing alert is old news of an episode that another sender has told resolved.
+
+    One sender's notifications of a group are strictly serial, so its own word is always believed.
+    """
+    if tracked.firing or tracked.sender == sender:
+        return False
+    if closed_at is not None and now - closed_at >= LATE_WINDOW:
+        return False
+    return alert.starts_at is not None and tracked.until is not None and alert.starts_at < tracked.until
+
+
+def most_urgent(levels: list[Level]) -> Level:
+    return min(levels, key=LEVELS_BY_URGENCY.__getitem__)

@@ -1,0 +1,327 @@
+"""The database: one writing thread with group commit, one reading thread.
+
+SQLite is opened with WAL and `synchronous=FULL`: with NORMAL, committed transactions may roll back after a power cut
+(sqlite.org/pragma.html#pragma_synchronous). Exactly one connection writes and checkpoints: SQLite before 3.51.3 can
+corrupt its WAL when two do (sqlite.org/wal.html#walresetbug), and a deferred transaction that upgrades fails at once.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from router.core.errors import CannotStart, StoreOverloaded, StoreUnavailable
+from router.store.tables import SCHEMA_VERSION, TOTALS, metadata, schema, totals
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+# A batch is bounded so that its first member does not wait for the last one of a herd.
+BATCH_UNITS = 512
+BATCH_BYTES = 8 * 1024 * 1024
+# What may wait for the disk before senders are told to come back.
+QUEUED_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Unit:
+    """Something to write, and who waits for it. `work` is None for a body, which goes with all others of its batch."""
+
+    future: asyncio.Future[Any]
+    work: Callable[[Connection], Any] | None = None
+    row: tuple[Any, ...] = ()
+    size: int = 0
+    result: Any = None
+    failure: BaseException | None = None
+
+
+class Store:
+    """Open with `open`, close with `close`. `append`, `write` and `read` belong to one event loop."""
+
+    def __init__(self, url: str, *, append: Callable[[Connection, list[tuple[Any, ...]]], None]) -> None:
+        self._url = _parsed(url)
+        self._append = append
+        self._engine: Engine = _engine(self._url)
+        self._connection: Connection | None = None
+        self._lock_file: int | None = None
+        self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._queued_bytes = 0
+        self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
+        self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
+        self._reading: Connection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failing = False
+        self.commits = 0
+
+    @property
+    def engine_name(self) -> str:
+        return self._url.get_backend_name()
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Create or check the schema and start the writer. Raises CannotStart with what to do."""
+        self._loop = loop
+        path = self._url.database
+        if path:
+            self._lock_file = _exclusive(Path(path))
+        try:
+            connection = self._connected()
+            with connection.begin():
+                _migrate(connection)
+        except (SQLAlchemyError, OSError) as exc:
+            raise CannotStart(
+                f"ROUTER_DATABASE {self._url.render_as_string()}: {_cause(exc)}. "
+                "Check that the file is a database of this router and that its directory can be written."
+            ) from exc
+        self._thread.start()
+
+    async def append(self, row: tuple[Any, ...], *, size: int) -> None:
+        """Commit one row of the inbox with all others that wait. Raises StoreUnavailable; then nothing was written."""
+        if self._queued_bytes + size > QUEUED_BYTES:
+            raise StoreOverloaded("too much is waiting for the disk")
+        await self._submit(_Unit(future=self._future(), row=row, size=size))
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the writer's next transaction and return its result once that is committed.
+
+        An exception of `work` undoes only its own changes and is raised here. Raises StoreUnavailable if the
+        transaction failed.
+        """
+        result: T = await self._submit(_Unit(future=self._future(), work=work))
+        return result
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on the reading connection, which sees all that is committed. Raises StoreUnavailable."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def close(self) -> None:
+        """Finish what waits, then close. Called once, after everything that writes has stopped."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._close_reading)
+        self._readers.shutdown()
+        # The writer's connection goes last: the last one to close checkpoints.
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+
+    # -- the writing thread ------------------------------------------------------------------------------------------
+
+    def _future(self) -> asyncio.Future[Any]:
+        assert self._loop is not None, "open() comes first"  # noqa: S101
+        return self._loop.create_future()
+
+    async def _submit(self, unit: _Unit) -> Any:  # Any: the result of the unit's work
+        self._queued_bytes += unit.size
+        self._queue.put(unit)
+        return await unit.future
+
+    def _write_loop(self) -> None:
+        while True:
+            first = self._queue.get()
+            if first is None:
+                return
+            batch, closing = self._batch(first)
+            self._commit(batch)
+            if closing:
+                return
+
+    def _batch(self, first: _Unit) -> tuple[list[_Unit], bool]:
+        """Everything that waits already: a lone request is committed at once, no timer."""
+        batch, size = [first], first.size
+        while len(batch) < BATCH_UNITS and size < BATCH_BYTES:
+            try:
+                unit = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if unit is None:
+                return batch, True
+            batch.append(unit)
+            size += unit.size
+        return batch, False
+
+    def _commit(self, batch: list[_Unit]) -> None:
+        try:
+            connection = self._connected()
+            with connection.begin():
+                rows = [unit.row for unit in batch if unit.work is None]
+                if rows:
+                    self._append(connection, rows)
+                for unit in batch:
+                    if unit.work is not None:
+                        _run(unit, connection)
+        except Exception as exc:  # noqa: BLE001 - the top of a worker: a dead writer would answer nobody
+            self._failed(batch, exc)
+        else:
+            self.commits += 1
+            if self._failing:
+                self._failing = False
+                log.info("store_recovered")
+        self._wake(batch)
+
+    def _failed(self, batch: list[_Unit], exc: Exception) -> None:
+        # After an error of the disk the connection's state is not to be trusted: the next batch opens a new one.
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.invalidate()
+                connection.close()
+            except (SQLAlchemyError, sqlite3.Error) as closing:
+                log.debug("store_close_failed", error=_cause(closing))
+        if not self._failing:
+            self._failing = True
+            log.error("store_unavailable", error=_cause(exc))
+        for unit in batch:
+            unit.failure = StoreUnavailable(_cause(exc))
+            unit.failure.__cause__ = exc
+
+    def _wake(self, batch: list[_Unit]) -> None:
+        loop = self._loop
+        assert loop is not None  # noqa: S101
+        try:
+            loop.call_soon_threadsafe(self._answer, batch)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.warning("store_answer_unheard", units=len(batch))
+
+    def _answer(self, batch: list[_Unit]) -> None:
+        for unit in batch:
+            self._queued_bytes -= unit.size
+            if unit.future.done():  # the caller gave up waiting
+                continue
+            if unit.failure is not None:
+                unit.future.set_exception(unit.failure)
+            else:
+                unit.future.set_result(unit.result)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    # -- the reading thread ------------------------------------------------------------------------------------------
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            if self._reading is None:
+                self._reading = self._engine.connect().execution_options(reads_only=True)
+                if self.engine_name == "sqlite":
+                    with self._reading.begin():
+                        self._reading.exec_driver_sql("PRAGMA query_only=ON")
+                        self._reading.exec_driver_sql("PRAGMA wal_autocheckpoint=0")
+            with self._reading.begin():
+                return work(self._reading)
+        except (SQLAlchemyError, sqlite3.Error) as exc:
+            self._close_reading()
+            raise StoreUnavailable(_cause(exc)) from exc
+
+    def _close_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+
+def _run(unit: _Unit, connection: Connection) -> None:
+    assert unit.work is not None  # noqa: S101
+    savepoint = connection.begin_nested()
+    try:
+        unit.result = unit.work(connection)
+    except DBAPIError:
+        raise  # the disk or the connection: the whole batch fails
+    except Exception as exc:  # noqa: BLE001 - the top of a worker: the unit's own fault is raised where it was asked for
+        savepoint.rollback()
+        unit.failure = exc
+    else:
+        savepoint.commit()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise CannotStart(f"ROUTER_DATABASE is not a database URL. Write sqlite:///router.db ({_cause(exc)})") from exc
+    if parsed.get_backend_name() != "sqlite":
+        raise CannotStart(
+            f"ROUTER_DATABASE: this version keeps its data in SQLite only, not in {parsed.get_backend_name()!r}. "
+            "Write sqlite:///router.db"
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise CannotStart(
+            "ROUTER_DATABASE must name a file: what is only in memory does not survive. Write sqlite:///router.db"
+        )
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    # check_same_thread: open() migrates on the main thread, then the connection belongs to the writer alone.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": 1.0, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(driver: Any, _record: Any) -> None:  # Any: SQLAlchemy leaves both untyped
+        driver.isolation_level = None  # the driver must not begin transactions by itself
+        cursor = driver.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=1000", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        (synchronous,) = cursor.execute("PRAGMA synchronous").fetchone()
+        if synchronous != 2:
+            raise CannotStart(
+                f"SQLite refuses synchronous=FULL (it says {synchronous}); an answer would promise too much"
+            )
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reads_only = connection.get_execution_options().get("reads_only", False)
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _migrate(connection: Connection) -> None:
+    if not connection.dialect.has_table(connection, schema.name):
+        metadata.create_all(connection)
+        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+        connection.execute(insert(totals), [{"name": name, "value": 0} for name in TOTALS])
+        return
+    version = connection.execute(select(schema.c.version)).scalar_one()
+    if version != SCHEMA_VERSION:
+        raise CannotStart(
+            f"the database has schema version {version}, this router knows {SCHEMA_VERSION}. "
+            "Run the newer router, or restore a backup"
+        )
+
+
+def _exclusive(path: Path) -> int:
+    """Hold the lock file beside the database: a second process on it would send every message twice."""
+    try:
+        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise CannotStart(f"ROUTER_DATABASE {path}: {exc.strerror}: the directory must exist and be writable") from exc
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(handle)
+        raise CannotStart(
+            f"ROUTER_DATABASE {path} is in use by another router. Stop that one, or name another file"
+        ) from exc
+    return handle
+
+
+def _cause(exc: BaseException) -> str:
+    """The driver's sentence without SQLAlchemy's statement and parameters, which hold bodies."""
+    origin = getattr(exc, "orig", None) or exc
+    return f"{type(origin).__name__}: {origin}"

@@ -1,0 +1,32 @@
+"""A store for tests: opened on a file, closed at the end, driven on an event loop of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from router.store import inbox
+from router.store.database import Store
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Store]:
+    store = Store(f"sqlite:///{path}", append=inbox.append)
+    store.open(asyncio.get_running_loop())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def with_store(path: Path, test: Callable[[Store], Awaitable[T]]) -> T:
+    """Run `test` with a store that is open while it runs."""
+
+    async def run() -> T:
+        async with opened(path) as store:
+            return await test(store)
+
+    return asyncio.run(run())

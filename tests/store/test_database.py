@@ -1,0 +1,174 @@
+"""The writer: group commit, one failing unit among others, a disk that fails and comes back, one process a file."""
+
+import asyncio
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from router.core.errors import CannotStart, StoreOverloaded, StoreUnavailable
+from router.core.identifiers import text_of
+from router.core.model import Source
+from router.store import database, inbox
+from router.store.database import Store
+from tests.core.factories import NOW
+from tests.store.opened import with_store
+
+
+async def accept(store: Store, identifier: int, body: bytes = b"{}") -> None:
+    row = inbox.row(id=identifier, source=Source.ALERTMANAGER, received_at=NOW, error=None, body=body)
+    await store.append(row, size=len(body))
+
+
+def test_requests_that_wait_share_one_commit(tmp_path: Path) -> None:
+    """Five hundred notifications at once need a handful of commits, and all of them are there afterwards."""
+
+    async def run(store: Store) -> tuple[int, int]:
+        await asyncio.gather(*(accept(store, number) for number in range(500)))
+        sums = await store.read(inbox.sums)
+        return store.commits, sums["accepted"]
+
+    commits, accepted = with_store(tmp_path / "router.db", run)
+
+    assert accepted == 500
+    assert commits <= 500 / 8
+
+
+def test_a_failing_unit_does_not_sink_its_neighbours(tmp_path: Path) -> None:
+    """A unit's own mistake is raised to whoever asked, its changes are undone, and the batch commits without it."""
+
+    def mistaken(connection: Connection) -> None:
+        inbox.count(connection, {"decided": 7})
+        raise LookupError("no such thing")
+
+    async def run(store: Store) -> tuple[list[object], dict[str, int]]:
+        results = await asyncio.gather(
+            accept(store, 1), store.write(mistaken), accept(store, 2), return_exceptions=True
+        )
+        return list(results), await store.read(inbox.sums)
+
+    results, sums = with_store(tmp_path / "router.db", run)
+
+    assert [type(result) for result in results] == [type(None), LookupError, type(None)]
+    assert (sums["accepted"], sums["decided"]) == (2, 0)
+
+
+def test_locked_database_is_an_answer_and_then_recovers(tmp_path: Path) -> None:
+    """While another process holds the write lock the store says so within its busy time-out; then it works again."""
+    path = tmp_path / "router.db"
+
+    async def run(store: Store) -> int:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await asyncio.wait_for(accept(store, 1), timeout=2)
+        other.execute("ROLLBACK")
+        other.close()
+        await accept(store, 2)
+        return (await store.read(inbox.sums))["accepted"]
+
+    assert with_store(path, run) == 1
+
+
+def test_too_much_waiting_is_refused_at_once(tmp_path: Path) -> None:
+    """The queue before the disk is bounded in bytes."""
+
+    async def run(store: Store) -> None:
+        row = inbox.row(id=1, source=Source.GRAFANA, received_at=NOW, error=None, body=b"")
+        with pytest.raises(StoreOverloaded):
+            await store.append(row, size=database.QUEUED_BYTES + 1)
+
+    with_store(tmp_path / "router.db", run)
+
+
+def test_every_connection_is_durable(tmp_path: Path) -> None:
+    """Each connection runs with a write-ahead log and a sync at every commit."""
+
+    def modes(connection: Connection) -> tuple[str, int]:
+        journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        return journal, connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+
+    async def run(store: Store) -> list[tuple[str, int]]:
+        return [await store.write(modes), await store.read(modes)]
+
+    assert with_store(tmp_path / "router.db", run) == [("wal", 2), ("wal", 2)]
+
+
+def test_one_process_a_file(tmp_path: Path) -> None:
+    """A second router on the same file is refused: it would send everything twice."""
+    path = tmp_path / "router.db"
+
+    async def run(_store: Store) -> None:
+        second = Store(f"sqlite:///{path}", append=inbox.append)
+        with pytest.raises(CannotStart, match="in use by another router"):
+            second.open(asyncio.get_running_loop())
+
+    with_store(path, run)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        pytest.param("sqlite://", "must name a file", id="memory"),
+        pytest.param("mysql://host/name", "SQLite only", id="another database"),
+        pytest.param("router.db", "not a database URL", id="a path"),
+    ],
+)
+def test_unusable_url(url: str, says: str) -> None:
+    """A database that cannot keep its promise is refused before anything is served."""
+    with pytest.raises(CannotStart, match=says):
+        Store(url, append=inbox.append)
+
+
+def test_newer_schema_is_refused(tmp_path: Path) -> None:
+    """An older router does not touch what a newer one wrote."""
+    path = tmp_path / "router.db"
+
+    async def nothing(_store: Store) -> None: ...
+
+    with_store(path, nothing)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE router_schema SET version = 99")
+    connection.close()
+
+    with pytest.raises(CannotStart, match="schema version 99"):
+        with_store(path, nothing)
+
+
+def test_not_a_database(tmp_path: Path) -> None:
+    """A file of something else is refused with the file's name."""
+    path = tmp_path / "router.db"
+    path.write_bytes(b"certainly not a database, but long enough to be read as one" * 100)
+
+    async def nothing(_store: Store) -> None: ...
+
+    with pytest.raises(CannotStart, match="not a database"):
+        with_store(path, nothing)
+
+
+def test_ids_go_on_after_a_restart(tmp_path: Path) -> None:
+    """The newest id is known again, so that a clock that went backwards does not give one twice."""
+
+    async def first(store: Store) -> None:
+        await accept(store, 41)
+
+    async def second(store: Store) -> int:
+        return await store.read(inbox.last_id)
+
+    with_store(tmp_path / "router.db", first)
+    assert with_store(tmp_path / "router.db", second) == 41
+
+
+def test_outcome_of_an_undecided_notification(tmp_path: Path) -> None:
+    """What came in can be looked up before it was decided."""
+
+    async def run(store: Store) -> inbox.Outcome | None:
+        await accept(store, 41, b'{"alerts": []}')
+        return await store.read(partial(inbox.outcome, id=41))
+
+    outcome = with_store(tmp_path / "router.db", run)
+
+    assert outcome is not None
+    assert (text_of(outcome.id), outcome.state, outcome.body) == ("0000000000019", "waiting", b'{"alerts": []}')

@@ -1,0 +1,215 @@
+"""The outbox: what should be shown and what is shown, and sums that balance whatever happens in between."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from router.core.model import Cause, Channel, MessageKind, Notice, Source, Undelivered
+from router.core.routing import Wanted
+from router.store import inbox, messages
+from router.store.database import Store
+from router.store.messages import Claimed
+from tests.core.factories import FALLBACK, NOW, minutes
+from tests.store.opened import with_store
+
+LEASE = timedelta(seconds=20)
+
+
+def root(incident: str = "i-1", channel: str = "C0PAYMENTS") -> Wanted:
+    return Wanted(incident=incident, kind=MessageKind.ROOT, channel_id=channel)
+
+
+def claim(
+    connection: Connection, *, now: datetime = NOW, posts: int = 10, edits: int = 10, blocked: tuple[str, ...] = ()
+) -> list[Claimed]:
+    return messages.claim(
+        connection, now=now, lease=LEASE, posts=posts, edits=edits, blocked=blocked, fallback=FALLBACK.id
+    )
+
+
+def balance(connection: Connection) -> tuple[int, int]:
+    sums = inbox.sums(connection)
+    pending, _ = messages.pending(connection)
+    return sums["wanted"], sums["delivered"] + pending + sums["superseded"] + sums["dead"]
+
+
+def in_one_go(path: Path, work: Callable[[Connection], None]) -> None:
+    async def run(store: Store) -> None:
+        await store.write(work)
+
+    with_store(path, run)
+
+
+def test_claimed_message_is_nobody_elses_until_its_lease_ends(tmp_path: Path) -> None:
+    """A crash between claim and record costs one attempt and the rest of the lease, and loses nothing."""
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root()], now=NOW)
+        (first,) = claim(connection)
+        assert claim(connection, now=NOW + LEASE - timedelta(microseconds=1)) == []
+        (second,) = claim(connection, now=NOW + LEASE)
+        assert (first.id, first.attempt, second.id, second.attempt) == (1, 1, 1, 2)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_edits_that_wait_become_one(tmp_path: Path) -> None:
+    """Ten changes while Slack is slow are one edit; nine revisions were superseded."""
+
+    def work(connection: Connection) -> None:
+        for _ in range(10):
+            messages.want(connection, [root()], now=NOW)
+        (claimed,) = claim(connection)
+        messages.delivered(connection, claimed.id, revision=claimed.revision, ts="1.1", now=NOW)
+        assert claim(connection) == []
+        sums = inbox.sums(connection)
+        assert (sums["wanted"], sums["superseded"], sums["delivered"]) == (10, 9, 1)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_change_while_in_flight_is_shown_next(tmp_path: Path) -> None:
+    """A message that changed while it was being sent is pending again, as an edit of what was posted."""
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root()], now=NOW)
+        (claimed,) = claim(connection)
+        messages.want(connection, [root()], now=NOW)
+        messages.delivered(connection, claimed.id, revision=claimed.revision, ts="1.1", now=NOW)
+        (edit,) = claim(connection)
+        assert (edit.ts, edit.revision, edit.attempt) == ("1.1", 2, 1)
+        assert balance(connection) == (2, 2)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_change_does_not_hurry_a_retry(tmp_path: Path) -> None:
+    """What Slack asked to wait for waits, also when the message changes meanwhile."""
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root()], now=NOW)
+        (claimed,) = claim(connection)
+        messages.retry(connection, claimed.id, error="ratelimited", due_at=NOW + minutes(1))
+        messages.want(connection, [root()], now=NOW)
+        assert claim(connection, now=NOW + minutes(0.9)) == []
+        assert [message.attempt for message in claim(connection, now=NOW + minutes(1))] == [2]
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_one_post_a_channel_and_none_for_a_blocked_one(tmp_path: Path) -> None:
+    """A channel with many messages does not hold up the others, and takes one at a time."""
+
+    def work(connection: Connection) -> None:
+        crowd = [root(f"i-{number}", "C0CROWDED") for number in range(5)]
+        messages.want(connection, [*crowd, root("i-9", "C0QUIET"), root("i-8", "C0BLOCKED")], now=NOW)
+        claimed = claim(connection, blocked=("C0BLOCKED",))
+        assert [(message.incident, message.channel_id) for message in claimed] == [
+            ("i-0", "C0CROWDED"),
+            ("i-9", "C0QUIET"),
+        ]
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_edits_have_their_own_allowance(tmp_path: Path) -> None:
+    """Edits are the scarce resource: none is claimed beyond what Slack takes."""
+
+    def work(connection: Connection) -> None:
+        for number in range(3):
+            messages.want(connection, [root(f"i-{number}", f"C{number}")], now=NOW)
+        for claimed in claim(connection):
+            messages.delivered(connection, claimed.id, revision=1, ts=f"1.{claimed.id}", now=NOW)
+        messages.want(connection, [root(f"i-{number}", f"C{number}") for number in range(3)], now=NOW)
+        assert len(claim(connection, edits=0)) == 0
+        assert len(claim(connection, edits=2)) == 2
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_refused_channel_moves_the_incident_to_the_fallback(tmp_path: Path) -> None:
+    """After its channel refused, an incident's changes are shown by the message in the fallback channel."""
+    undelivered = Undelivered(channel=Channel(name="pay", id="C0PAYMENTS"), reason="is_archived")
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root()], now=NOW)
+        (claimed,) = claim(connection)
+        messages.give_up(connection, claimed, error="is_archived", undelivered=undelivered, now=NOW)
+        (instead,) = claim(connection)
+        assert (instead.kind, instead.channel_id, instead.undelivered) == (MessageKind.UNDELIVERED, None, undelivered)
+        messages.delivered(connection, instead.id, revision=1, ts="1.1", now=NOW)
+        messages.want(connection, [root()], now=NOW)
+        (edit,) = claim(connection)
+        assert (edit.id, edit.ts) == (instead.id, "1.1")
+        assert balance(connection) == (3, 3)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_notice_is_told_once_a_cause_and_hour(tmp_path: Path) -> None:
+    """A sender that is broken for an hour is one line that counts, not a flood."""
+
+    def notice(at: datetime) -> Notice:
+        return Notice(
+            cause=Cause.QUARANTINED, source=Source.GRAFANA, error="x", count=1, first_at=at, last_at=at, reference="r"
+        )
+
+    def work(connection: Connection) -> None:
+        for offset in (0, 1, 59, 60):
+            messages.notify(connection, notice(NOW + minutes(offset)))
+        found = [claimed.notice for claimed in claim(connection, now=NOW + minutes(60))]
+        assert [told.count for told in found if told is not None] == [3]
+        assert messages.pending(connection)[0] == 2
+        assert balance(connection) == (4, 4)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+STEPS = st.lists(
+    st.sampled_from(["want", "claim", "delivered", "retry", "degrade", "gone", "give up", "crash"]), max_size=40
+)
+
+
+@given(steps=STEPS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_sums_balance_at_any_moment(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
+    """wanted = delivered + pending + superseded + dead, after every step of every order."""
+
+    def work(connection: Connection) -> None:
+        now, flying = NOW, list[Claimed]()
+        for step in steps:
+            now += timedelta(seconds=30)
+            if step == "want":
+                messages.want(connection, [root(), root("i-2", "C0OTHER")], now=now)
+            elif step == "claim":
+                flying = claim(connection, now=now)
+            elif step == "crash":
+                flying = []
+            else:
+                for claimed in flying:
+                    _end(connection, step, claimed, now)
+                flying = []
+            wanted, accounted = balance(connection)
+            assert wanted == accounted, step
+
+    in_one_go(tmp_path_factory.mktemp("store") / "router.db", work)
+
+
+def _end(connection: Connection, step: str, claimed: Claimed, now: datetime) -> None:
+    undelivered = Undelivered(channel=Channel(name="pay", id="C0PAYMENTS"), reason="is_archived")
+    ends: dict[str, Callable[[], None]] = {
+        "delivered": partial(
+            messages.delivered, connection, claimed.id, revision=claimed.revision, ts=claimed.ts or "1.1", now=now
+        ),
+        "retry": partial(messages.retry, connection, claimed.id, error="x", due_at=now),
+        "degrade": partial(messages.degrade, connection, claimed.id, error="x", now=now),
+        "gone": partial(messages.forget_root, connection, claimed.id, error="x", now=now),
+        "give up": partial(messages.give_up, connection, claimed, error="x", undelivered=undelivered, now=now),
+    }
+    ends[step]()
