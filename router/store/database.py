@@ -11,20 +11,17 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from router.core.errors import CannotStart, StoreOverloaded, StoreUnavailable
-from router.store.tables import SCHEMA_VERSION, TOTALS, metadata, schema, totals
+from router.store.schema import MIGRATIONS
 
 log = structlog.get_logger()
 
@@ -35,6 +32,31 @@ BATCH_UNITS = 512
 BATCH_BYTES = 8 * 1024 * 1024
 # What may wait for the disk before senders are told to come back.
 QUEUED_BYTES = 128 * 1024 * 1024
+SYNCHRONOUS_FULL = 2
+ENGINE = "sqlite"
+
+
+class Cursor(Protocol):
+    """The rows of one statement, as tuples."""
+
+    def fetchone(self) -> Any: ...  # Any, here and below: a row's columns have the types of its statement
+
+    def fetchall(self) -> list[Any]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """What a unit of work gets: an open transaction of the driver."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor: ...
+
+
+def marks(values: Sequence[object]) -> str:
+    """A place for each value, between the parentheses of IN."""
+    return ", ".join("?" * len(values))
 
 
 @dataclass(slots=True)
@@ -53,37 +75,29 @@ class Store:
     """Open with `open`, close with `close`. `append`, `write` and `read` belong to one event loop."""
 
     def __init__(self, url: str, *, append: Callable[[Connection, list[tuple[Any, ...]]], None]) -> None:
-        self._url = _parsed(url)
+        self._path = _file_of(url)
         self._append = append
-        self._engine: Engine = _engine(self._url)
-        self._connection: Connection | None = None
+        self._connection: sqlite3.Connection | None = None
         self._lock_file: int | None = None
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         self._queued_bytes = 0
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
-        self._reading: Connection | None = None
+        self._reading: sqlite3.Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failing = False
         self.commits = 0
 
-    @property
-    def engine_name(self) -> str:
-        return self._url.get_backend_name()
-
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Create or check the schema and start the writer. Raises CannotStart with what to do."""
         self._loop = loop
-        path = self._url.database
-        if path:
-            self._lock_file = _exclusive(Path(path))
+        self._lock_file = _exclusive(self._path)
         try:
-            connection = self._connected()
-            with connection.begin():
+            with _transaction(self._connected()) as connection:
                 _migrate(connection)
-        except (SQLAlchemyError, OSError) as exc:
+        except (sqlite3.Error, OSError) as exc:
             raise CannotStart(
-                f"ROUTER_DATABASE {self._url.render_as_string()}: {_cause(exc)}. "
+                f"ROUTER_DATABASE {self._path}: {exc}. "
                 "Check that the file is a database of this router and that its directory can be written."
             ) from exc
         self._thread.start()
@@ -110,13 +124,13 @@ class Store:
     async def close(self) -> None:
         """Finish what waits, then close. Called once, after everything that writes has stopped."""
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
         await asyncio.get_running_loop().run_in_executor(self._readers, self._close_reading)
         self._readers.shutdown()
         # The writer's connection goes last: the last one to close checkpoints.
         if self._connection is not None:
             self._connection.close()
-        self._engine.dispose()
         if self._lock_file is not None:
             os.close(self._lock_file)
 
@@ -157,8 +171,7 @@ class Store:
 
     def _commit(self, batch: list[_Unit]) -> None:
         try:
-            connection = self._connected()
-            with connection.begin():
+            with _transaction(self._connected()) as connection:
                 rows = [unit.row for unit in batch if unit.work is None]
                 if rows:
                     self._append(connection, rows)
@@ -179,9 +192,8 @@ class Store:
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
-                connection.invalidate()
                 connection.close()
-            except (SQLAlchemyError, sqlite3.Error) as closing:
+            except sqlite3.Error as closing:
                 log.debug("store_close_failed", error=_cause(closing))
         if not self._failing:
             self._failing = True
@@ -208,9 +220,9 @@ class Store:
             else:
                 unit.future.set_result(unit.result)
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = _connect(self._path)
         return self._connection
 
     # -- the reading thread ------------------------------------------------------------------------------------------
@@ -218,14 +230,13 @@ class Store:
     def _read(self, work: Callable[[Connection], T]) -> T:
         try:
             if self._reading is None:
-                self._reading = self._engine.connect().execution_options(reads_only=True)
-                if self.engine_name == "sqlite":
-                    with self._reading.begin():
-                        self._reading.exec_driver_sql("PRAGMA query_only=ON")
-                        self._reading.exec_driver_sql("PRAGMA wal_autocheckpoint=0")
-            with self._reading.begin():
-                return work(self._reading)
-        except (SQLAlchemyError, sqlite3.Error) as exc:
+                self._reading = _connect(self._path)
+                # It must neither write nor checkpoint: there is one connection for both.
+                self._reading.execute("PRAGMA query_only=ON")
+                self._reading.execute("PRAGMA wal_autocheckpoint=0")
+            with _transaction(self._reading, begin="BEGIN") as connection:
+                return work(connection)
+        except sqlite3.Error as exc:
             self._close_reading()
             raise StoreUnavailable(_cause(exc)) from exc
 
@@ -237,72 +248,74 @@ class Store:
 
 def _run(unit: _Unit, connection: Connection) -> None:
     assert unit.work is not None  # noqa: S101
-    savepoint = connection.begin_nested()
+    connection.execute("SAVEPOINT unit")
     try:
         unit.result = unit.work(connection)
-    except DBAPIError:
-        raise  # the disk or the connection: the whole batch fails
+    except sqlite3.OperationalError:
+        raise  # the disk: the whole batch fails
     except Exception as exc:  # noqa: BLE001 - the top of a worker: the unit's own fault is raised where it was asked for
-        savepoint.rollback()
+        connection.execute("ROLLBACK TO unit")
         unit.failure = exc
-    else:
-        savepoint.commit()
+    connection.execute("RELEASE unit")
 
 
-def _parsed(url: str) -> URL:
+@contextmanager
+def _transaction(connection: sqlite3.Connection, *, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
+    """Immediate for writers: a deferred one that comes to write fails at once when another wrote meanwhile."""
+    connection.execute(begin)
     try:
-        parsed = make_url(url)
-    except ArgumentError as exc:
-        raise CannotStart(f"ROUTER_DATABASE is not a database URL. Write sqlite:///router.db ({_cause(exc)})") from exc
-    if parsed.get_backend_name() != "sqlite":
+        yield connection
+    except BaseException:
+        if connection.in_transaction:
+            connection.rollback()
+        raise
+    connection.commit()
+
+
+def _file_of(url: str) -> Path:
+    scheme, separator, path = url.partition("://")
+    if not separator:
+        raise CannotStart(f"ROUTER_DATABASE {url!r} is not a database URL. Write sqlite:///router.db")
+    if scheme != "sqlite":
+        # The rest of the URL may hold a password.
         raise CannotStart(
-            f"ROUTER_DATABASE: this version keeps its data in SQLite only, not in {parsed.get_backend_name()!r}. "
-            "Write sqlite:///router.db"
+            f"ROUTER_DATABASE: this version keeps its data in SQLite, not in {scheme!r}. Write sqlite:///router.db"
         )
-    if not parsed.database or parsed.database == ":memory:":
-        raise CannotStart(
-            "ROUTER_DATABASE must name a file: what is only in memory does not survive. Write sqlite:///router.db"
+    if not path.startswith("/") or path == "/":
+        raise CannotStart("ROUTER_DATABASE must name a file, after three slashes. Write sqlite:///router.db")
+    return Path(path[1:])
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Autocommit as far as the driver is concerned: it must not begin transactions by itself. Opened on one thread and
+    # then used by one other alone.
+    connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+    (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+    if synchronous != SYNCHRONOUS_FULL:
+        connection.close()
+        raise sqlite3.OperationalError(
+            f"synchronous=FULL was refused, it is {synchronous}: answers would promise too much"
         )
-    return parsed
-
-
-def _engine(url: URL) -> Engine:
-    # check_same_thread: open() migrates on the main thread, then the connection belongs to the writer alone.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": 1.0, "check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def _connect(driver: Any, _record: Any) -> None:  # Any: SQLAlchemy leaves both untyped
-        driver.isolation_level = None  # the driver must not begin transactions by itself
-        cursor = driver.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=1000", "temp_store=MEMORY"):
-            cursor.execute(f"PRAGMA {pragma}")
-        (synchronous,) = cursor.execute("PRAGMA synchronous").fetchone()
-        if synchronous != 2:
-            raise CannotStart(
-                f"SQLite refuses synchronous=FULL (it says {synchronous}); an answer would promise too much"
-            )
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        reads_only = connection.get_execution_options().get("reads_only", False)
-        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
-
-    return engine
+    return connection
 
 
 def _migrate(connection: Connection) -> None:
-    if not connection.dialect.has_table(connection, schema.name):
-        metadata.create_all(connection)
-        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-        connection.execute(insert(totals), [{"name": name, "value": 0} for name in TOTALS])
-        return
-    version = connection.execute(select(schema.c.version)).scalar_one()
-    if version != SCHEMA_VERSION:
+    """Bring the schema to this router's version. Raises CannotStart for one of a newer router."""
+    connection.execute("CREATE TABLE IF NOT EXISTS router_schema (version INTEGER NOT NULL)")
+    row = connection.execute("SELECT version FROM router_schema").fetchone()
+    version = 0 if row is None else row[0]
+    if version > len(MIGRATIONS):
         raise CannotStart(
-            f"the database has schema version {version}, this router knows {SCHEMA_VERSION}. "
+            f"the database has schema version {version}, this router knows {len(MIGRATIONS)}. "
             "Run the newer router, or restore a backup"
         )
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute("DELETE FROM router_schema")
+    connection.execute("INSERT INTO router_schema (version) VALUES (?)", (len(MIGRATIONS),))
 
 
 def _exclusive(path: Path) -> int:
@@ -322,6 +335,4 @@ def _exclusive(path: Path) -> int:
 
 
 def _cause(exc: BaseException) -> str:
-    """The driver's sentence without SQLAlchemy's statement and parameters, which hold bodies."""
-    origin = getattr(exc, "orig", None) or exc
-    return f"{type(origin).__name__}: {origin}"
+    return f"{type(exc).__name__}: {exc}"

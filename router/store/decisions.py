@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from router.core.identifiers import text_of
 from router.core.incidents import Incident, Telling, group_of
 from router.core.model import Cause, Notice, Notification, Source
 from router.core.ownership import OwnershipMap
 from router.core.routing import Decision, Group, decide
 from router.store import inbox, incidents, messages
+from router.store.database import Connection
 
 # Prometheus tells resolved alerts again for 15 minutes (resolvedRetention): what closed lately is still known by name.
 REMEMBERED = timedelta(hours=1)
@@ -97,7 +96,6 @@ class _Books:
         self._connection = connection
         self._tellings = inbox.told(connection, groups)
         self._incidents = incidents.of_groups(connection, groups, closed_after=now - REMEMBERED)
-        self._stored = {incident.id for found in self._incidents.values() for incident in found}
         self._told: dict[str, Telling] = {}
         self._changed: dict[str, Incident] = {}
 
@@ -116,9 +114,5 @@ class _Books:
             self._changed.update((incident.id, incident) for incident in decision.incidents)
 
     def close(self) -> None:
-        incidents.save(
-            self._connection,
-            new=[incident for incident in self._changed.values() if incident.id not in self._stored],
-            changed=[incident for incident in self._changed.values() if incident.id in self._stored],
-        )
-        inbox.tell(self._connection, self._told, known=self._tellings)
+        incidents.save(self._connection, self._changed.values())
+        inbox.tell(self._connection, self._told)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
-
 from router.core.incidents import Explanation, Incident, Tracked
 from router.core.model import (
     AlertStatus,
@@ -24,103 +22,107 @@ from router.core.model import (
     Tried,
     Via,
 )
+from router.store.database import Connection, marks
 from router.store.inbox import bodies_of
 from router.store.instants import instant, instant_or_none, micros, micros_or_none
-from router.store.tables import incidents
+
+_COLUMNS = (
+    "id",
+    "alert_group",
+    "source",
+    "owner",
+    "channel",
+    "state",
+    "severity",
+    "title",
+    "opened_at",
+    "updated_at",
+    "closed_at",
+    "first_notification",
+    "last_notification",
+    "truncated",
+    "repeats",
+    "revision",
+    "map_revision",
+    "document",
+)
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM incidents"
+_SAVE = f"""
+    INSERT INTO incidents ({", ".join(_COLUMNS)}) VALUES ({marks(_COLUMNS)})
+    ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:])}
+"""
 
 
 def of_groups(connection: Connection, groups: Sequence[str], *, closed_after: datetime) -> dict[str, list[Incident]]:
     """The open incidents of alert groups and those that closed lately, oldest first, by group."""
     found: dict[str, list[Incident]] = {}
     rows = connection.execute(
-        select(incidents)
-        .where(
-            incidents.c.alert_group.in_(groups),
-            or_(incidents.c.closed_at.is_(None), incidents.c.closed_at > micros(closed_after)),
-        )
-        .order_by(incidents.c.id)
+        f"{_SELECT} WHERE alert_group IN ({marks(groups)}) AND (closed_at IS NULL OR closed_at > ?) ORDER BY id",
+        (*groups, micros(closed_after)),
     )
     for row in rows:
-        found.setdefault(row.alert_group, []).append(_incident(row))
+        incident = _incident(row)
+        found.setdefault(incident.group, []).append(incident)
     return found
 
 
 def by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Incident]:
-    return {row.id: _incident(row) for row in connection.execute(select(incidents).where(incidents.c.id.in_(ids)))}
+    rows = connection.execute(f"{_SELECT} WHERE id IN ({marks(ids)})", ids)
+    return {row[0]: _incident(row) for row in rows}
 
 
 def with_bodies(
-    connection: Connection,
-    *,
-    id: str,
-    needed: Callable[[Incident], Iterable[int]],
+    connection: Connection, *, id: str, needed: Callable[[Incident], Iterable[int]]
 ) -> tuple[Incident, dict[int, tuple[Source, bytes]]]:
     """An incident and the bodies of the notifications that are `needed` to tell it, in one consistent read."""
     incident = by_id(connection, [id])[id]
     return incident, bodies_of(connection, sorted(needed(incident)))
 
 
-_COLUMNS = [column.name for column in incidents.columns if column.name != "id"]
-_UPDATE = (
-    update(incidents)
-    .where(incidents.c.id == bindparam("key"))
-    .values({name: bindparam(f"new_{name}") for name in _COLUMNS})
-)
-
-
-def save(connection: Connection, new: Iterable[Incident], changed: Iterable[Incident]) -> None:
-    inserts = [{"id": incident.id, **_values(incident)} for incident in new]
-    updates = [
-        {"key": incident.id, **{f"new_{name}": value for name, value in _values(incident).items()}}
-        for incident in changed
-    ]
-    if inserts:
-        connection.execute(insert(incidents), inserts)
-    if updates:
-        connection.execute(_UPDATE, updates)
+def save(connection: Connection, incidents: Iterable[Incident]) -> None:
+    connection.executemany(_SAVE, [_row(incident) for incident in incidents])
 
 
 def page(connection: Connection, *, state: IncidentState | None, before: str | None, limit: int) -> list[Incident]:
     """Incidents newest first, from before the id `before`."""
-    query = select(incidents).order_by(incidents.c.id.desc()).limit(limit)
+    conditions, values = ["1 = 1"], list[str | int]()
     if state is not None:
-        query = query.where(incidents.c.state == state.value)
+        conditions.append("state = ?")
+        values.append(state.value)
     if before is not None:
-        query = query.where(incidents.c.id < before)
-    return [_incident(row) for row in connection.execute(query)]
+        conditions.append("id < ?")
+        values.append(before)
+    rows = connection.execute(f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?", (*values, limit))
+    return [_incident(row) for row in rows]
 
 
 def open_counts(connection: Connection) -> tuple[int, int]:
     """How many are open, and how many of these are orphans."""
-    row = connection.execute(
-        select(func.count(), func.count().filter(incidents.c.owner.is_(None))).where(incidents.c.state == "open")
-    ).one()
-    return row[0], row[1]
+    opened, owned = connection.execute("SELECT count(*), count(owner) FROM incidents WHERE state = 'open'").fetchone()
+    return opened, opened - owned
 
 
-def _values(incident: Incident) -> dict[str, Any]:
-    firing = incident.firing
-    return {
-        "alert_group": incident.group,
-        "source": incident.source.value,
-        "owner": incident.owner,
-        "channel": incident.channel_id,
-        "state": incident.state.value,
-        "severity": incident.severity.value,
-        "title": incident.title,
-        "opened_at": micros(incident.opened_at),
-        "updated_at": micros(incident.updated_at),
-        "closed_at": micros_or_none(incident.closed_at),
-        "first_notification": incident.first_notification,
-        "last_notification": incident.last_notification,
-        "firing": firing,
-        "resolved": len(incident.alerts) - firing,
-        "truncated": incident.truncated,
-        "repeats": incident.repeats,
-        "revision": incident.revision,
-        "map_revision": incident.map_revision,
-        "document": _document(incident),
-    }
+def _row(incident: Incident) -> tuple[Any, ...]:
+    return (
+        incident.id,
+        incident.group,
+        incident.source.value,
+        incident.owner,
+        incident.channel_id,
+        incident.state.value,
+        incident.severity.value,
+        incident.title,
+        micros(incident.opened_at),
+        micros(incident.updated_at),
+        micros_or_none(incident.closed_at),
+        incident.first_notification,
+        incident.last_notification,
+        incident.truncated,
+        incident.repeats,
+        incident.revision,
+        incident.map_revision,
+        _document(incident),
+    )
 
 
 def _document(incident: Incident) -> str:
@@ -145,9 +147,29 @@ def _document(incident: Incident) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def _incident(row: Row[*tuple[Any, ...]]) -> Incident:
-    document = json.loads(row.document)
-    explanations = [_explanation(told) for told in document["explanations"]]
+def _incident(row: Sequence[Any]) -> Incident:
+    (
+        identifier,
+        group,
+        source,
+        owner,
+        channel,
+        state,
+        severity,
+        title,
+        opened_at,
+        updated_at,
+        closed_at,
+        first_notification,
+        last_notification,
+        truncated,
+        repeats,
+        revision,
+        map_revision,
+        document,
+    ) = row
+    facts = json.loads(document)
+    explanations = [_explanation(told) for told in facts["explanations"]]
     alerts = {
         fingerprint: Tracked(
             status=AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
@@ -158,28 +180,28 @@ def _incident(row: Row[*tuple[Any, ...]]) -> Incident:
             words=words,
             sender=sender,
         )
-        for fingerprint, (firing, since, until, notification, place, words, sender) in document["alerts"].items()
+        for fingerprint, (firing, since, until, notification, place, words, sender) in facts["alerts"].items()
     }
     return Incident(
-        id=row.id,
-        group=row.alert_group,
-        source=Source(row.source),
-        owner=row.owner,
-        channel_id=row.channel,
-        copies=tuple(document["copies"]),
-        state=IncidentState(row.state),
-        severity=Level(row.severity),
-        title=row.title,
-        opened_at=instant(row.opened_at),
-        updated_at=instant(row.updated_at),
-        closed_at=instant_or_none(row.closed_at),
-        first_notification=row.first_notification,
-        last_notification=row.last_notification,
+        id=identifier,
+        group=group,
+        source=Source(source),
+        owner=owner,
+        channel_id=channel,
+        copies=tuple(facts["copies"]),
+        state=IncidentState(state),
+        severity=Level(severity),
+        title=title,
+        opened_at=instant(opened_at),
+        updated_at=instant(updated_at),
+        closed_at=instant_or_none(closed_at),
+        first_notification=first_notification,
+        last_notification=last_notification,
         alerts=alerts,
-        truncated=row.truncated,
-        repeats=row.repeats,
-        revision=row.revision,
-        map_revision=row.map_revision,
+        truncated=truncated,
+        repeats=repeats,
+        revision=revision,
+        map_revision=map_revision,
     )
 
 

@@ -6,17 +6,15 @@ is pending stands for exactly one revision that is still to come. So the four su
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, insert, select, update
-
 from router.core.model import Cause, Channel, MessageKind, MessageState, Notice, Source, Undelivered
 from router.core.routing import Wanted
+from router.store.database import Connection, marks
 from router.store.inbox import count
-from router.store.instants import instant, micros
-from router.store.tables import messages
+from router.store.instants import instant, instant_or_none, micros
 
 # A notice is told once per cause and hour; what comes within the hour is counted in it.
 NOTICE_WINDOW = timedelta(hours=1)
@@ -59,71 +57,63 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
     asked = list(wanted)
     if not asked:
         return
-    known = _known(connection, {message.incident for message in asked})
+    known = _known(connection, sorted({message.incident for message in asked}))
     at = micros(now)
-    inserts, raised, superseded = [], [], 0
+    fresh, raised, superseded = [], [], 0
     for message in asked:
         row = known.get((message.incident, message.kind, message.channel_id))
-        if row is not None and row.state == "dead":
+        if row is not None and row.state is MessageState.DEAD:
             if message.kind is not MessageKind.ROOT:
                 continue
             # The owner's channel refused: the message that stands for it in the fallback channel is kept true instead.
             row = known.get((message.incident, MessageKind.UNDELIVERED, None))
-            if row is None or row.state == "dead":
+            if row is None or row.state is MessageState.DEAD:
                 continue
         if row is None:
-            inserts.append(_fresh(message.incident, message.kind, message.channel_id, at=at))
+            fresh.append((message.incident, message.kind.value, message.channel_id, at, at))
         else:
-            superseded += row.state == "pending"
-            raised.append({"key": row.id, "at": at})
-    if inserts:
-        connection.execute(insert(messages), inserts)
-    if raised:
-        connection.execute(_RAISE, raised)
-    count(connection, {"wanted": len(inserts) + len(raised), "superseded": superseded})
+            superseded += row.state is MessageState.PENDING
+            raised.append(row.id)
+    connection.executemany(_INSERT, fresh)
+    _raise(connection, raised, at=at)
+    count(connection, {"wanted": len(fresh) + len(raised), "superseded": superseded})
 
 
-# A row that waits for a retry, or is in flight, keeps its time: a change must not hurry what Slack refused.
-_RAISE = (
-    update(messages)
-    .where(messages.c.id == bindparam("key"))
-    .values(
-        wanted=messages.c.wanted + 1,
-        state="pending",
-        wanted_at=case((messages.c.state == "pending", messages.c.wanted_at), else_=bindparam("at")),
-        due_at=case((messages.c.state == "pending", messages.c.due_at), else_=bindparam("at")),
-        attempts=case((messages.c.state == "pending", messages.c.attempts), else_=0),
+_INSERT = """
+    INSERT INTO messages (incident, kind, channel, state, wanted, shown, wanted_at, due_at, attempts)
+    VALUES (?, ?, ?, 'pending', 1, 0, ?, ?, 0)
+"""
+
+
+def _raise(connection: Connection, ids: Iterable[int], *, at: int) -> None:
+    """One more state to show. What waits for a retry or is in flight keeps its time: a change must not hurry it."""
+    connection.executemany(
+        """
+        UPDATE messages SET
+            wanted = wanted + 1,
+            wanted_at = CASE state WHEN 'pending' THEN wanted_at ELSE ? END,
+            due_at = CASE state WHEN 'pending' THEN due_at ELSE ? END,
+            attempts = CASE state WHEN 'pending' THEN attempts ELSE 0 END,
+            state = 'pending'
+        WHERE id = ?
+        """,
+        [(at, at, identifier) for identifier in ids],
     )
-)
 
 
-def _known(
-    connection: Connection, incidents: Collection[str]
-) -> dict[tuple[str, MessageKind, str | None], Row[*tuple[Any, ...]]]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    id: int
+    state: MessageState
+
+
+def _known(connection: Connection, incidents: Sequence[str]) -> dict[tuple[str, MessageKind, str | None], _Known]:
     rows = connection.execute(
-        select(messages.c.id, messages.c.incident, messages.c.kind, messages.c.channel, messages.c.state).where(
-            messages.c.incident.in_(incidents)
-        )
+        f"SELECT incident, kind, channel, id, state FROM messages WHERE incident IN ({marks(incidents)})", incidents
     )
-    return {(row.incident, MessageKind(row.kind), row.channel): row for row in rows}
-
-
-def _fresh(incident: str | None, kind: MessageKind, channel_id: str | None, *, at: int) -> dict[str, Any]:
     return {
-        "incident": incident,
-        "kind": kind.value,
-        "channel": channel_id,
-        "ts": None,
-        "state": "pending",
-        "wanted": 1,
-        "shown": 0,
-        "wanted_at": at,
-        "due_at": at,
-        "attempts": 0,
-        "error": None,
-        "undelivered": None,
-        "notice": None,
-        "cause": None,
+        (incident, MessageKind(kind), channel): _Known(identifier, MessageState(state))
+        for incident, kind, channel, identifier, state in rows
     }
 
 
@@ -132,29 +122,32 @@ def notify(connection: Connection, notice: Notice) -> None:
     at = micros(notice.last_at)
     cause = f"{notice.cause}:{notice.source}"
     row = connection.execute(
-        select(messages)
-        .where(messages.c.cause == cause, messages.c.state != "dead")
-        .order_by(messages.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    earlier = _notice(row.notice) if row is not None else None
-    if row is None or earlier is None or notice.last_at - earlier.first_at >= NOTICE_WINDOW:
-        fresh = _fresh(None, MessageKind.NOTICE, None, at=at)
-        connection.execute(insert(messages).values({**fresh, "notice": _dump_notice(notice), "cause": cause}))
+        "SELECT id, state, notice FROM messages WHERE cause = ? AND state <> 'dead' ORDER BY id DESC LIMIT 1", (cause,)
+    ).fetchone()
+    earlier = None if row is None else _notice(row[2])
+    if earlier is None or notice.last_at - earlier.first_at >= NOTICE_WINDOW:
+        connection.execute(
+            """
+            INSERT INTO messages (kind, state, wanted, shown, wanted_at, due_at, attempts, notice, cause)
+            VALUES (?, 'pending', 1, 0, ?, ?, 0, ?, ?)
+            """,
+            (MessageKind.NOTICE.value, at, at, _dump_notice(notice), cause),
+        )
         count(connection, {"wanted": 1})
         return
-    told = Notice(
-        cause=notice.cause,
-        source=notice.source,
-        error=notice.error,
+    told = replace(
+        notice,
         count=earlier.count + notice.count,
         first_at=earlier.first_at,
-        last_at=notice.last_at,
         reference=notice.reference or earlier.reference,
     )
-    connection.execute(update(messages).where(messages.c.id == row.id).values(notice=_dump_notice(told)))
-    connection.execute(_RAISE, [{"key": row.id, "at": at}])
-    count(connection, {"wanted": 1, "superseded": int(row.state == "pending")})
+    identifier, state, _ = row
+    connection.execute("UPDATE messages SET notice = ? WHERE id = ?", (_dump_notice(told), identifier))
+    _raise(connection, [identifier], at=at)
+    count(connection, {"wanted": 1, "superseded": int(state == MessageState.PENDING)})
+
+
+_CLAIMED = "id, incident, kind, channel, ts, wanted, attempts, wanted_at, undelivered, notice, error"
 
 
 def claim(
@@ -173,153 +166,151 @@ def claim(
     already counted: a crash costs one.
     """
     at = micros(now)
-    channel = func.coalesce(messages.c.channel, fallback)
-    due = select(messages).where(messages.c.state == "pending", messages.c.due_at <= at)
-    rows: list[Row[*tuple[Any, ...]]] = []
-    if posts > 0:
-        first = due.where(messages.c.ts.is_(None), channel.not_in(blocked)).add_columns(
-            func.row_number().over(partition_by=channel, order_by=messages.c.id).label("place")
-        )
-        ranked = first.subquery()
-        rows += connection.execute(select(ranked).where(ranked.c.place == 1).order_by(ranked.c.id).limit(posts))
-    if edits > 0:
-        rows += connection.execute(due.where(messages.c.ts.is_not(None)).order_by(messages.c.due_at).limit(edits))
-    if rows:
-        connection.execute(_LEASE, [{"key": row.id, "until": micros(now + lease)} for row in rows])
+    closed = sorted(blocked)
+    rows = connection.execute(
+        f"""
+        SELECT {_CLAIMED} FROM (
+            SELECT *, row_number() OVER (PARTITION BY coalesce(channel, ?) ORDER BY id) AS place FROM messages
+            WHERE state = 'pending' AND due_at <= ? AND ts IS NULL AND coalesce(channel, ?) NOT IN ({marks(closed)})
+        ) AS due WHERE place = 1 ORDER BY id LIMIT ?
+        """,
+        (fallback, at, fallback, *closed, posts),
+    ).fetchall()
+    rows += connection.execute(
+        f"""
+        SELECT {_CLAIMED} FROM messages WHERE state = 'pending' AND due_at <= ? AND ts IS NOT NULL
+        ORDER BY due_at LIMIT ?
+        """,
+        (at, edits),
+    ).fetchall()
+    connection.executemany(
+        "UPDATE messages SET due_at = ?, attempts = attempts + 1 WHERE id = ?",
+        [(micros(now + lease), row[0]) for row in rows],
+    )
     return [_claimed(row) for row in rows]
-
-
-_LEASE = (
-    update(messages)
-    .where(messages.c.id == bindparam("key"))
-    .values(due_at=bindparam("until"), attempts=messages.c.attempts + 1)
-)
 
 
 def next_due(connection: Connection) -> datetime | None:
     """When the earliest pending message is due; None if nothing is pending."""
-    due = connection.execute(select(func.min(messages.c.due_at)).where(messages.c.state == "pending")).scalar()
-    return None if due is None else instant(due)
+    (due_at,) = connection.execute("SELECT min(due_at) FROM messages WHERE state = 'pending'").fetchone()
+    return instant_or_none(due_at)
 
 
 def delivered(connection: Connection, id: int, *, revision: int, ts: str, now: datetime) -> None:
     """Slack shows `revision`. If a newer one is wanted meanwhile the message stays pending and is due at once."""
-    row = connection.execute(select(messages.c.wanted, messages.c.state).where(messages.c.id == id)).one()
-    newer = row.wanted > revision
+    (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (id,)).fetchone()
+    newer = wanted > revision
     # A newer revision was counted as superseding this one when it was wanted; now this one was shown after all.
     count(connection, {"delivered": 1, "superseded": -1 if newer else 0})
     connection.execute(
-        update(messages)
-        .where(messages.c.id == id)
-        .values(
-            ts=ts,
-            shown=revision,
-            state="pending" if newer else "delivered",
-            due_at=micros(now),
-            attempts=0,
-            error=None,
-        )
+        "UPDATE messages SET ts = ?, shown = ?, state = ?, due_at = ?, attempts = 0, error = NULL WHERE id = ?",
+        (ts, revision, (MessageState.PENDING if newer else MessageState.DELIVERED).value, micros(now), id),
     )
 
 
 def retry(connection: Connection, id: int, *, error: str, due_at: datetime) -> None:
-    connection.execute(update(messages).where(messages.c.id == id).values(error=error, due_at=micros(due_at)))
-
-
-def degrade(connection: Connection, id: int, *, error: str, now: datetime) -> None:
-    """Slack refuses this content: the same facts go out as text only, at once."""
-    connection.execute(update(messages).where(messages.c.id == id).values(error=f"{PLAIN}{error}", due_at=micros(now)))
+    connection.execute("UPDATE messages SET error = ?, due_at = ? WHERE id = ?", (error, micros(due_at), id))
 
 
 PLAIN = "plain text: "
 
 
+def degrade(connection: Connection, id: int, *, error: str, now: datetime) -> None:
+    """Slack refuses this content: the same facts go out as text only, at once."""
+    retry(connection, id, error=f"{PLAIN}{error}", due_at=now)
+
+
 def forget_root(connection: Connection, id: int, *, error: str, now: datetime) -> None:
     """The message in Slack is gone: post it anew with its current state."""
-    connection.execute(update(messages).where(messages.c.id == id).values(ts=None, error=error, due_at=micros(now)))
+    connection.execute("UPDATE messages SET ts = NULL WHERE id = ?", (id,))
+    retry(connection, id, error=error, due_at=now)
 
 
 def give_up(
     connection: Connection, claimed: Claimed, *, error: str, undelivered: Undelivered | None, now: datetime
 ) -> None:
     """The message is a dead letter; with `undelivered` the fallback channel shows its incident instead, and why."""
-    connection.execute(update(messages).where(messages.c.id == claimed.id).values(state="dead", error=error))
+    connection.execute("UPDATE messages SET state = 'dead', error = ? WHERE id = ?", (error, claimed.id))
     count(connection, {"dead": 1})
     if undelivered is None or claimed.incident is None:
         return
-    known = _known(connection, [claimed.incident])
-    at = micros(now)
-    existing = known.get((claimed.incident, MessageKind.UNDELIVERED, None))
-    if existing is not None:
+    if (claimed.incident, MessageKind.UNDELIVERED, None) in _known(connection, [claimed.incident]):
         return
+    at = micros(now)
     connection.execute(
-        insert(messages).values(
-            {
-                **_fresh(claimed.incident, MessageKind.UNDELIVERED, None, at=at),
-                "undelivered": _dump_undelivered(undelivered),
-            }
-        )
+        """
+        INSERT INTO messages (incident, kind, state, wanted, shown, wanted_at, due_at, attempts, undelivered)
+        VALUES (?, ?, 'pending', 1, 0, ?, ?, 0, ?)
+        """,
+        (claimed.incident, MessageKind.UNDELIVERED.value, at, at, _dump_undelivered(undelivered)),
     )
     count(connection, {"wanted": 1})
 
 
 def pending(connection: Connection) -> tuple[int, datetime | None]:
     """How many messages are pending, and since when the oldest of them is wanted."""
-    row = connection.execute(
-        select(func.count(), func.min(messages.c.wanted_at)).where(messages.c.state == "pending")
-    ).one()
-    return row[0], None if row[1] is None else instant(row[1])
+    number, oldest = connection.execute(
+        "SELECT count(*), min(wanted_at) FROM messages WHERE state = 'pending'"
+    ).fetchone()
+    return number, instant_or_none(oldest)
+
+
+_LISTED = "id, incident, kind, channel, ts, state, attempts, error, wanted_at"
 
 
 def of_incidents(connection: Connection, ids: Sequence[str]) -> dict[str, list[Listed]]:
     found: dict[str, list[Listed]] = {}
-    for row in connection.execute(select(messages).where(messages.c.incident.in_(ids)).order_by(messages.c.id)):
-        found.setdefault(row.incident, []).append(_listed(row))
+    rows = connection.execute(f"SELECT {_LISTED} FROM messages WHERE incident IN ({marks(ids)}) ORDER BY id", ids)
+    for row in rows:
+        found.setdefault(row[1], []).append(_listed(row))
     return found
 
 
 def dead(connection: Connection, *, before: int, limit: int) -> list[Listed]:
     """Deliveries that were given up, newest first."""
     rows = connection.execute(
-        select(messages)
-        .where(messages.c.state == "dead", messages.c.id < before)
-        .order_by(messages.c.id.desc())
-        .limit(limit)
+        f"SELECT {_LISTED} FROM messages WHERE state = 'dead' AND id < ? ORDER BY id DESC LIMIT ?", (before, limit)
     )
     return [_listed(row) for row in rows]
 
 
-def _listed(row: Row[*tuple[Any, ...]]) -> Listed:
+def _listed(row: Sequence[Any]) -> Listed:
+    identifier, incident, kind, channel, ts, state, attempts, error, wanted_at = row
     return Listed(
-        id=row.id,
-        incident=row.incident,
-        kind=MessageKind(row.kind),
-        channel_id=row.channel,
-        ts=row.ts,
-        state=MessageState(row.state),
-        attempts=row.attempts,
-        error=row.error,
-        wanted_at=instant(row.wanted_at),
+        id=identifier,
+        incident=incident,
+        kind=MessageKind(kind),
+        channel_id=channel,
+        ts=ts,
+        state=MessageState(state),
+        attempts=attempts,
+        error=error,
+        wanted_at=instant(wanted_at),
     )
 
 
-def _claimed(row: Row[*tuple[Any, ...]]) -> Claimed:
-    undelivered = json.loads(row.undelivered) if row.undelivered else None
+def _claimed(row: Sequence[Any]) -> Claimed:
+    identifier, incident, kind, channel, ts, wanted, attempts, wanted_at, undelivered, notice, error = row
     return Claimed(
-        id=row.id,
-        incident=row.incident,
-        kind=MessageKind(row.kind),
-        channel_id=row.channel,
-        ts=row.ts,
-        revision=row.wanted,
-        attempt=row.attempts + 1,
-        wanted_at=instant(row.wanted_at),
-        undelivered=Undelivered(channel=Channel(**undelivered["channel"]), reason=undelivered["reason"])
-        if undelivered
-        else None,
-        notice=_notice(row.notice),
-        plain=(row.error or "").startswith(PLAIN),
+        id=identifier,
+        incident=incident,
+        kind=MessageKind(kind),
+        channel_id=channel,
+        ts=ts,
+        revision=wanted,
+        attempt=attempts + 1,
+        wanted_at=instant(wanted_at),
+        undelivered=_undelivered(undelivered),
+        notice=_notice(notice),
+        plain=(error or "").startswith(PLAIN),
     )
+
+
+def _undelivered(text: str | None) -> Undelivered | None:
+    if text is None:
+        return None
+    facts = json.loads(text)
+    return Undelivered(channel=Channel(**facts["channel"]), reason=facts["reason"])
 
 
 def _dump_undelivered(undelivered: Undelivered) -> str:

@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from router.core.errors import CannotStart, StoreOverloaded, StoreUnavailable
 from router.core.identifiers import text_of
 from router.core.model import Source
 from router.store import database, inbox
-from router.store.database import Store
+from router.store.database import Connection, Store
 from tests.core.factories import NOW
 from tests.store.opened import with_store
 
@@ -87,8 +86,9 @@ def test_every_connection_is_durable(tmp_path: Path) -> None:
     """Each connection runs with a write-ahead log and a sync at every commit."""
 
     def modes(connection: Connection) -> tuple[str, int]:
-        journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
-        return journal, connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+        (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+        (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+        return journal, synchronous
 
     async def run(store: Store) -> list[tuple[str, int]]:
         return [await store.write(modes), await store.read(modes)]
@@ -112,7 +112,7 @@ def test_one_process_a_file(tmp_path: Path) -> None:
     ("url", "says"),
     [
         pytest.param("sqlite://", "must name a file", id="memory"),
-        pytest.param("mysql://host/name", "SQLite only", id="another database"),
+        pytest.param("mysql://host/name", "in SQLite", id="another database"),
         pytest.param("router.db", "not a database URL", id="a path"),
     ],
 )

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
 
 from router.core.model import Cause, Channel, MessageKind, Notice, Source, Undelivered
 from router.core.routing import Wanted
 from router.store import inbox, messages
-from router.store.database import Store
+from router.store.database import Connection, Store
 from router.store.messages import Claimed
 from tests.core.factories import FALLBACK, NOW, minutes
 from tests.store.opened import with_store

@@ -1,0 +1,94 @@
+"""The tables, as numbered migrations. Instants are microseconds since 1970."""
+
+from typing import Final
+
+# Each step takes the schema from the version before it to its own number, which is its place in the list, from 1.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        # One row a request body. The body stands in a table of its own: a state is written twice, a body once.
+        """
+        CREATE TABLE notifications (
+            id BIGINT PRIMARY KEY,
+            source TEXT NOT NULL,
+            received_at BIGINT NOT NULL,
+            state TEXT NOT NULL,
+            error TEXT,
+            duplicate_of BIGINT,
+            verdicts TEXT,
+            map_revision TEXT,
+            decided_at BIGINT
+        )
+        """,
+        "CREATE INDEX notifications_waiting ON notifications (id) WHERE state = 'waiting'",
+        "CREATE INDEX notifications_quarantined ON notifications (id) WHERE state = 'quarantined'",
+        "CREATE TABLE bodies (id BIGINT PRIMARY KEY, body BLOB NOT NULL)",
+        # What each alert group was last told with effect.
+        """
+        CREATE TABLE tellings (
+            alert_group TEXT PRIMARY KEY,
+            content TEXT NOT NULL,
+            notification BIGINT NOT NULL,
+            sender BIGINT NOT NULL,
+            reason TEXT,
+            at BIGINT NOT NULL
+        )
+        """,
+        # Alerts and explanations are one document: nothing asks for one alert alone, and a row each costs several times
+        # as much to write.
+        """
+        CREATE TABLE incidents (
+            id TEXT PRIMARY KEY,
+            alert_group TEXT NOT NULL,
+            source TEXT NOT NULL,
+            owner TEXT,
+            channel TEXT NOT NULL,
+            state TEXT NOT NULL,
+            severity TEXT NOT NULL,
+            title TEXT NOT NULL,
+            opened_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            closed_at BIGINT,
+            first_notification BIGINT NOT NULL,
+            last_notification BIGINT NOT NULL,
+            truncated INTEGER NOT NULL,
+            repeats INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            map_revision TEXT NOT NULL,
+            document TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX incidents_of_group ON incidents (alert_group, closed_at)",
+        "CREATE INDEX incidents_open ON incidents (id) WHERE state = 'open'",
+        # One row a message in Slack: what it should show (`wanted`) and what Slack is known to show (`shown`).
+        """
+        CREATE TABLE messages (
+            id INTEGER PRIMARY KEY,
+            incident TEXT, -- NULL for a notice
+            kind TEXT NOT NULL,
+            channel TEXT, -- NULL: the fallback channel of the map in force when it is sent
+            ts TEXT, -- Slack's name of the message; NULL until it was posted
+            state TEXT NOT NULL,
+            wanted INTEGER NOT NULL,
+            shown INTEGER NOT NULL,
+            wanted_at BIGINT NOT NULL,
+            due_at BIGINT NOT NULL, -- while leased: the end of the lease
+            attempts INTEGER NOT NULL,
+            error TEXT,
+            undelivered TEXT, -- JSON: why it stands in the fallback channel
+            notice TEXT, -- JSON of a Notice
+            cause TEXT, -- of a notice
+            UNIQUE (incident, kind, channel)
+        )
+        """,
+        "CREATE INDEX messages_due ON messages (due_at) WHERE state = 'pending'",
+        "CREATE INDEX messages_of_cause ON messages (cause, id) WHERE cause IS NOT NULL",
+        "CREATE INDEX messages_dead ON messages (id) WHERE state = 'dead'",
+        # The sums of the conservation law, changed in the transactions that change the rows. What still has to be done
+        # (waiting, pending) is counted from the rows, so that the law can be broken, and be seen to be.
+        "CREATE TABLE totals (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
+        """
+        INSERT INTO totals (name, value) VALUES ('accepted', 0), ('deduplicated', 0), ('quarantined', 0),
+            ('decided', 0), ('wanted', 0), ('delivered', 0), ('superseded', 0), ('dead', 0)
+        """,
+    ),
+)
