@@ -1,0 +1,606 @@
+"""What a message looks like in Slack. Pure: a card goes in, Slack's JSON comes out.
+
+Every text from outside passes through `markup`. Every size stays below Slack's limits with room to spare, for any card.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from router.core.model import (
+    Card,
+    CardAlert,
+    IncidentState,
+    Language,
+    Level,
+    Mention,
+    MessageKind,
+    Notice,
+    Rerun,
+    RerunSafety,
+    Source,
+    Stage,
+)
+from router.notify import markup, text
+from router.notify.facts import RUNBOOKS, SUMMARIES, Facts, first_of, summary_of
+from router.notify.words import Words, words_in
+
+Json = dict[str, Any]  # as slack-sdk takes it
+
+BLOCKS_TEXT_CEILING = 8_000  # msg_blocks_too_long is undocumented: seen at 11,341 characters, or 17,694 of JSON
+BLOCKS_JSON_CEILING = 12_000
+HEADER_CEILING = 140
+SECTION_CEILING = 2_800
+FIELD_CEILING = 500
+CONTEXT_CEILING = 300
+
+LEVEL_ICONS: Mapping[Level, str] = {
+    Level.CRITICAL: "🔴",
+    Level.HIGH: "🔶",
+    Level.NORMAL: "🟨",
+    Level.LOW: "🔵",
+    Level.IGNORE: "⚪",
+}
+LEVEL_COLOURS: Mapping[Level, str] = {
+    Level.CRITICAL: "#B3261E",
+    Level.HIGH: "#E65100",
+    Level.NORMAL: "#F9A825",
+    Level.LOW: "#1565C0",
+    Level.IGNORE: "#757575",
+}
+_GREEN, _GREY, _BROWN, _PURPLE = "#2E7D32", "#757575", "#5D4037", "#6A1B9A"
+_DOT = "  ·  "
+_VALUES = ("value", "current_value")
+_DASHBOARDS = ("dashboard_url", "dashboard", "dashboardURL", "__dashboardUrl__")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """One message state. `blocks` and `attachments` are Slack's JSON; `mention` is for `plain` alone."""
+
+    kind: str  # for the metadata: firing, resolved, …
+    text: str
+    blocks: tuple[Json, ...] = ()
+    attachments: tuple[Json, ...] = ()
+    mention: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Room:
+    """How much each part may take, in units. Tried from the widest on until the whole message fits."""
+
+    lines: int
+    line: int
+    summary: int
+    field: int
+    word: int
+    url: int
+    block: int
+
+
+_ROOMS = (
+    _Room(lines=10, line=240, summary=600, field=400, word=120, url=1_000, block=1_200),
+    _Room(lines=10, line=160, summary=300, field=250, word=80, url=500, block=600),
+    _Room(lines=5, line=120, summary=200, field=120, word=50, url=250, block=300),
+    _Room(lines=2, line=40, summary=60, field=40, word=16, url=100, block=100),
+)
+
+
+def render(card: Card) -> Payload:
+    """The message that shows `card`. Never larger than Slack takes, whatever the labels and annotations hold."""
+    facts = Facts(card)
+    for room in _ROOMS:
+        payload = _message(facts, room)
+        if _fits(payload):
+            break
+    return payload
+
+
+def render_notice(notice: Notice, language: Language, mention: Mention | None) -> Payload:
+    """A line to the fallback channel about the router's own input."""
+    words = words_in(language)
+    header = words.notice_headers[notice.cause]
+    times = f"  ×{notice.count}" if notice.count > 1 else ""
+    means = words.notice_means[notice.cause]
+    called = markup.mention(mention) if mention is not None else ""
+    error = markup.code(notice.error, FIELD_CEILING - 100)
+    look = words.look if notice.reference else ""
+    reference = _reference(notice.reference) if notice.reference else ""
+    return Payload(
+        kind="notice",
+        text=text.sentences(
+            words,
+            [
+                f"{header}{times}: {notice.source}",
+                means,
+                markup.prose(notice.error, 300),
+                *([f"ref {markup.prose(notice.reference, 60)}"] if notice.reference else []),
+            ],
+        ),
+        blocks=(
+            _header_block(f"🚧 {header} · {notice.source}{times}"),
+            _section(_spaced(means, called)),
+            _fields(
+                [
+                    (words.error, error or "–"),
+                    (words.source, str(notice.source)),
+                    (words.first, markup.date(notice.first_at)),
+                    (words.last, markup.date(notice.last_at)),
+                ]
+            ),
+            *([_context(_DOT.join([look, reference]))] if notice.reference else []),
+        ),
+        attachments=(),
+        mention=called,
+    )
+
+
+def plain(payload: Payload) -> Payload:
+    """The same facts as text alone, for a workspace that refuses the blocks. Here the mention has to be in the text."""
+    return Payload(kind=payload.kind, text=_spaced(payload.mention, payload.text))
+
+
+def _message(facts: Facts, room: _Room) -> Payload:
+    card = facts.card
+    return Payload(
+        kind=_metadata_kind(facts),
+        text=text.text_of(facts),
+        blocks=(
+            _header(facts),
+            *_why_here(facts, room),
+            *_warning(facts, room),
+            _section(_summary(facts, room)),
+            _fields(_facts_fields(facts, room)),
+            *_how_to_rerun(facts, room),
+            *_claim(facts, room),
+            *_links(facts, room),
+            *_footer(facts, room),
+        ),
+        attachments=(
+            {
+                "color": _colour(facts),
+                "fallback": facts.counts,
+                "blocks": [
+                    _section(_instances(facts, room)),
+                    *([_section(_tried(facts, room))] if card.orphan and card.orphan.tried else []),
+                ],
+            },
+        ),
+        mention=facts.mention,
+    )
+
+
+def _header(facts: Facts) -> Json:
+    """What, how bad, where, on one line. State is told by sign and word, never by colour alone."""
+    card, words = facts.card, facts.words
+    level = words.levels[card.severity]
+    if facts.checked_in:
+        head = [f"✅ {words.check_in_back}"]
+    elif card.state is IncidentState.RESOLVED:
+        head = [f"✅ {words.resolved}"]
+    elif card.state is IncidentState.STALE:
+        head = [f"💤 {words.stale}"]
+    elif facts.check_in:
+        head = [f"⏰ {words.check_in_failed if facts.check_in_failed else words.check_in_missing}", level]
+    elif card.kind is MessageKind.UNDELIVERED or card.owner is None:
+        head = [level]
+    else:
+        head = [f"{LEVEL_ICONS[card.severity]} {level}"]
+    if card.kind is MessageKind.UNDELIVERED:
+        head.insert(0, f"📭 {words.undelivered}")
+    elif card.kind is MessageKind.COPY:
+        head.insert(0, f"📄 {words.copy}")
+    elif card.owner is None and facts.open:
+        head.insert(0, f"🧭 {words.orphan}")
+    notices = f"  ×{card.repeats + 1}" if card.repeats and facts.open else ""
+
+    name, place = markup.plain(facts.names[0], 60) or words.unnamed, facts.place(limit=40)
+    if len(facts.names) > 1:
+        name = words.more_names.format(name=name, n=len(facts.names) - 1)
+    if facts.check_in and place:
+        name, place = words.where.format(thing=name, place=place), ""
+    tail = f" · {place}{notices}" if place else notices
+    lead = " · ".join([*head, ""])
+    room = HEADER_CEILING - markup.escaped_units(lead + tail)
+    return _header_block(f"{lead}{markup.plain(name, room)}{tail}")
+
+
+def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:
+    """What is unusual about this message standing in this channel."""
+    card, words = facts.card, facts.words
+    if card.kind is MessageKind.COPY and facts.open:
+        yield _section(f"📄 {words.copy_means.format(owner=text.owner(facts, room.word))}")
+    if card.undelivered is not None:
+        refused = card.undelivered
+        # The name, not <#C…>: of a channel that is gone or private, that shows as unknown.
+        channel = f"#{markup.prose(refused.channel.name, room.word)} ({markup.code(refused.channel.id, 30)})"
+        line = words.refused.format(
+            channel=channel, team=text.refused_team(facts, room.word), reason=markup.code(refused.reason, room.word)
+        )
+        fix = words.fixes.get(refused.reason, words.fix_other)
+        yield _section(f"{_spaced(line, facts.mention)}\n{fix}")
+
+
+def _warning(facts: Facts, room: _Room) -> Iterable[Json]:
+    """The one thing that a tired person must not overlook comes before everything that invites to act."""
+    if facts.unsafe and facts.open:
+        yield _section(text.warning(facts, word=room.word, when=room.field, strong="*"))
+
+
+def _summary(facts: Facts, room: _Room) -> str:
+    words, card = facts.words, facts.card
+    if facts.checked_in:
+        # What was said of the missing check-in is not true any more.
+        due = facts.expected_at
+        late = card.closed_at - due if due is not None and card.closed_at is not None else None
+        return words.late.format(duration=words.duration(late)) if late is not None else words.arrived
+    summary = markup.prose(facts.summaries[0], room.summary) if facts.summaries else ""
+    if not summary and facts.first is not None:
+        summary = _labels(facts.first, room)
+    if len(facts.summaries) > 1:
+        summary = words.more_summaries.format(summary=summary, n=len(facts.summaries) - 1)
+    if card.state is IncidentState.RESOLVED:
+        told = words.last_words.format(summary=summary) if summary else ""
+        return _spaced(words.fired_for.format(duration=facts.duration), told)
+    if card.state is IncidentState.STALE:
+        return f"{words.stale_means}\n{summary}"
+    return summary or "–"
+
+
+def _facts_fields(facts: Facts, room: _Room) -> list[tuple[str, str]]:
+    card, words = facts.card, facts.words
+    mentioned = facts.mention if card.undelivered is None else ""
+    fields = [
+        (words.owner, _spaced(text.owner(facts, room.word), mentioned)),
+        _severity_field(facts),
+    ]
+    where = [facts.thing, *facts.places]
+    if any(where):
+        fields.append((words.service, " / ".join(markup.prose(part, room.word) for part in where if part)))
+    if facts.check_in:
+        fields.extend(_check_in_fields(facts, room))
+    elif facts.open:
+        fields.append((words.firing_since, markup.date(facts.since)))
+    else:
+        fields.append((words.fired, markup.date(facts.since)))
+        if card.closed_at is not None:
+            closed = words.resolved_at if card.state is IncidentState.RESOLVED else words.closed
+            fields.append((closed, markup.date(card.closed_at)))
+    if facts.open:
+        fields.append((words.rerun, _rerun(facts, room)))
+    return fields
+
+
+def _severity_field(facts: Facts) -> tuple[str, str]:
+    words, card = facts.words, facts.card
+    level = f"{LEVEL_ICONS[card.severity]} {words.levels[card.severity]}"
+    if not facts.open:
+        return words.was, level
+    if card.respond_until is None or facts.deadline is None:
+        return words.severity, f"{level}\n{words.no_deadline}"
+    # The team's own clock is how its people speak of it; the reader may sit elsewhere, so theirs is beside it.
+    until = words.respond_until.format(deadline=facts.deadline)
+    return words.severity, f"{level}\n{until} ({markup.date(card.respond_until, day=not facts.due_today)})"
+
+
+def _check_in_fields(facts: Facts, room: _Room) -> Iterable[tuple[str, str]]:
+    words, first = facts.words, facts.first
+    if first is None:
+        return
+    expected, due = first.alert.annotations.get("expected_at", ""), facts.expected_at
+    if expected:
+        yield words.due, markup.date(due) if due is not None else markup.prose(expected, room.word)
+    if facts.checked_in and facts.card.closed_at is not None:
+        yield words.received, markup.date(facts.card.closed_at)
+    missed = markup.prose(first.alert.annotations.get("missed_count", ""), room.word)
+    if missed and facts.open:
+        yield words.missed, f"×{missed}"
+
+
+def _rerun(facts: Facts, room: _Room) -> str:
+    """Never `safe` for an alert that nobody declared it for: what differs, or is not shown, is said so."""
+    words = facts.words
+    if len(facts.reruns) != 1:
+        return words.differs if facts.reruns else words.not_declared
+    rerun = facts.reruns[0]
+    told = _rerun_word(rerun, words)
+    if rerun.when and not (facts.unsafe and facts.open):  # the warning on top has said it
+        told += f"{words.colon}{markup.prose(rerun.when, room.field // 2)}"
+    if not facts.all_shown and rerun.safety is not RerunSafety.UNKNOWN:
+        told = _spaced(told, words.of_those_shown)
+    return told
+
+
+def _rerun_word(rerun: Rerun, words: Words) -> str:
+    word = f"{words.rerun_icons[rerun.safety]} {words.reruns[rerun.safety]}"
+    return f"{word}{words.colon}{words.not_declared}" if rerun.safety is RerunSafety.UNKNOWN else word
+
+
+def _how_to_rerun(facts: Facts, room: _Room) -> Iterable[Json]:
+    if not facts.open or len(facts.reruns) != 1:
+        return
+    rerun, words = facts.reruns[0], facts.words
+    limits = []
+    if rerun.ask:
+        limits.append(words.ask.format(team=markup.prose(rerun.ask, room.word)))
+    if rerun.recover_within:
+        limits.append(words.recover_within.format(span=markup.prose(rerun.recover_within, room.word)))
+    how = (markup.code_block(rerun.how, room.block) or words.how_in_map) if rerun.how else ""
+    if how or limits:
+        head = _DOT.join([f"*{words.how_to_rerun if how else words.rerun}*", *limits])
+        yield _section(f"{head}\n{how}".rstrip())
+
+
+def _claim(facts: Facts, room: _Room) -> Iterable[Json]:
+    """How an orphan finds its owner: the nearest entries, and what to paste."""
+    help_, words = facts.card.orphan, facts.words
+    if help_ is None or not facts.open:
+        return
+    lines = []
+    stanza = markup.code_block(help_.stanza, room.block)
+    if stanza is not None:
+        lines.append(f"*{words.claim}*\n{stanza}")
+    for nearest in help_.nearest[:3]:
+        entry = f"{markup.prose(nearest.kind, room.word)} {markup.code(nearest.entry, room.word)}"
+        where = markup.prose(f"{nearest.file}:{nearest.line}", room.word)
+        lines.append(f"{words.nearest}{words.colon}{entry} ({where}) – {markup.prose(nearest.why, room.line)}")
+    if lines:
+        yield _section("\n".join(lines))
+
+
+def _links(facts: Facts, room: _Room) -> Iterable[Json]:
+    words, first = facts.words, facts.first
+    links: list[str | None] = [_runbook(facts, room)]
+    if first is not None:
+        alert = first.alert
+        dashboard = first_of(alert.annotations, _DASHBOARDS) or alert.dashboard_url
+        wanted = [(dashboard, words.dashboard)]
+        if facts.check_in:
+            wanted.append((alert.annotations.get("link", ""), words.check_in))
+        elif facts.open:
+            wanted.append((alert.generator_url, words.query))
+        if facts.open:
+            wanted.append((_silence(facts), words.silence))
+        links.extend(markup.link(url, label, limit=room.url) for url, label in wanted if url)
+    yield _section(_DOT.join(link for link in links if link))
+
+
+def _runbook(facts: Facts, room: _Room) -> str:
+    words = facts.words
+    if len(facts.runbooks) > 1:
+        return f"{words.runbook} {words.differs}"
+    runbook = facts.runbooks[0] if facts.runbooks else None
+    return _runbook_link(runbook, facts.active, words, room) if runbook else words.no_runbook
+
+
+def _runbook_link(runbook: str, shown: Iterable[CardAlert], words: Words, room: _Room) -> str:
+    """A runbook that an annotation brought shows its host: who wrote the alert is not always who wrote the map."""
+    brought = any(runbook == alert.alert.annotations.get(name) for alert in shown for name in RUNBOOKS)
+    label = words.runbook
+    if brought and (host := markup.host_of(runbook)):
+        label = words.runbook_at.format(host=markup.prose(host, room.word))
+    # What is no link, or too long for one, is still worth reading.
+    return markup.link(runbook, label, limit=room.url) or words.says.format(
+        label=words.runbook, value=markup.code(runbook, room.line)
+    )
+
+
+def _silence(facts: Facts) -> str:
+    """Where to silence exactly these alerts. None without a common alertname: that silence would be too wide."""
+    first, card = facts.first, facts.card
+    if first is None:
+        return ""
+    if card.source is Source.ALERTMANAGER and card.sender and facts.common.get("alertname"):
+        matchers = ",".join(
+            f"{name if _is_classic(name) else json.dumps(name, ensure_ascii=False)}="
+            f"{json.dumps(value, ensure_ascii=False)}"
+            for name, value in sorted(facts.common.items())
+        )
+        filter_ = quote(f"{{{matchers}}}", safe="", errors="replace")
+        return f"{card.sender.rstrip('/')}/#/silences/new?filter={filter_}"
+    same = len({shown.alert.silence_url for shown in facts.active}) == 1
+    return first.alert.silence_url if same else ""
+
+
+def _is_classic(label_name: str) -> bool:
+    return label_name.isascii() and label_name.isidentifier()
+
+
+def _footer(facts: Facts, room: _Room) -> Iterable[Json]:
+    """Why it came here, how many, and the id to ask the router with. The id is never cut."""
+    card, words = facts.card, facts.words
+    via = card.via
+    place = markup.prose(f"{via.file}:{via.line}", min(room.word, 60))
+    revision = markup.prose(card.map_revision, 16)
+    if via.stage is Stage.FALLBACK or via.entry is None:
+        because = words.because_fallback.format(place=place, revision=revision)
+    else:
+        entry = markup.code(via.entry, min(room.word, 60))
+        because = words.because.format(stage=words.stages[via.stage], entry=entry, place=place, revision=revision)
+    told = [because, facts.counts]
+    if not facts.open:
+        told.append(words.counted(words.notices, card.repeats + 1))
+    yield _context(_DOT.join([*told, _reference(card.reference)]))
+    if card.drift:
+        more = f" {words.and_more.format(n=len(card.drift) - 1)}" if len(card.drift) > 1 else ""
+        yield _context(f"⚠️ {markup.prose(card.drift[0], min(room.field, CONTEXT_CEILING - 40))}{more}")
+
+
+def _reference(reference: str) -> str:
+    return f"ref {markup.code(reference, 60)}"
+
+
+def _colour(facts: Facts) -> str:
+    card = facts.card
+    if card.state is IncidentState.RESOLVED:
+        return _GREEN
+    if card.state is IncidentState.STALE:
+        return _GREY
+    if card.owner is None:
+        return _BROWN
+    return _PURPLE if facts.check_in else LEVEL_COLOURS[card.severity]
+
+
+def _instances(facts: Facts, room: _Room) -> str:
+    """The alerts one by one: what tells them apart, their words, since when."""
+    card, words = facts.card, facts.words
+    lines = [words.all_resolved] if card.state is IncidentState.RESOLVED and facts.total > 1 else []
+    if len(card.alerts) == 1:
+        only = card.alerts[0]
+        if facts.summaries[0]:  # without one, the labels stand in its place above
+            lines.append(_labels(only, room))
+        detail = _detail(only, facts.summaries)
+        if detail:
+            lines.append(markup.prose(detail, room.summary))
+    else:
+        shown = sorted(card.alerts, key=lambda one: not one.firing)[: room.lines]
+        lines.extend(_line(one, facts, room) for one in shown)
+    hidden = facts.total - min(len(card.alerts), room.lines)
+    if hidden > 0:
+        lines.append(words.more_lines.format(n=hidden))
+    if card.truncated:
+        lines.append(words.left_out.format(n=card.truncated))
+    return "\n".join(line for line in lines if line) or facts.counts
+
+
+def _line(one: CardAlert, facts: Facts, room: _Room) -> str:
+    words = facts.words
+    if not one.firing:
+        sign = "✅"
+    elif len(facts.severities) > 1:
+        sign = LEVEL_ICONS[one.hints.severity]
+    else:
+        sign = "•"
+    name = f"*{markup.prose(one.alert.name, room.word).replace('*', '∗')}*" if len(facts.names) > 1 else ""
+    what = _distinction(one, facts, room)
+    value = first_of(one.alert.annotations, _VALUES)
+    if not value and len(facts.summaries) > 1:
+        value = summary_of(one)
+    parts = [sign, name, what, markup.prose(value, room.line).replace("`", "ˋ")]
+    if not one.firing and one.until is not None and one.since is not None and not facts.open:
+        parts.append(words.lasted.format(duration=words.duration(one.until - one.since)))
+    elif not one.firing and one.until is not None:
+        parts.append(words.ended.format(when=facts.when(one.until)))
+    elif one.since is not None:
+        parts.append(words.since.format(when=facts.when(one.since)))
+    if facts.open and one.firing:
+        if len(facts.reruns) > 1:
+            when = markup.prose(one.hints.rerun.when or "", min(room.word, 80)).replace("`", "ˋ")
+            rerun = words.says.format(label=words.rerun, value=_rerun_word(one.hints.rerun, words))
+            parts.append(f"{rerun}{words.colon}{when}" if when else rerun)
+        if len(facts.runbooks) > 1:
+            runbook = one.hints.runbook
+            parts.append(_runbook_link(runbook, [one], words, room) if runbook else words.no_runbook)
+    return "  ".join(part for part in parts if part)
+
+
+def _distinction(one: CardAlert, facts: Facts, room: _Room) -> str:
+    """The values of the labels that tell the alerts apart; with their names where there are several."""
+    labels = one.alert.labels
+    telling = [name for name in facts.telling if labels.get(name)][:3]
+    if len(facts.telling) == 1 and telling:
+        return markup.code(labels[telling[0]], room.word)
+    if telling:
+        return " ".join(markup.code(f"{name}={labels[name]}", room.word) for name in telling)
+    return "" if len(facts.names) > 1 else markup.code(one.alert.name, room.word)
+
+
+def _labels(shown: CardAlert, room: _Room) -> str:
+    """An alert in the words of its labels, as many as fit."""
+    labels = shown.alert.labels
+    written: list[str] = []
+    left = room.summary
+    for name in sorted(labels, key=lambda label: (label != "alertname", label)):
+        pair = markup.code(f"{name}={labels[name]}", room.word)
+        left -= markup.units(pair) + 1
+        if left < 0:
+            break
+        written.append(pair)
+    return " ".join(written)
+
+
+def _detail(shown: CardAlert, told: Sequence[str]) -> str:
+    """The longer annotation, where the summary has not said it."""
+    for name in SUMMARIES[1:]:
+        words = shown.alert.annotations.get(name, "")
+        if words.strip() and words not in told:
+            return words
+    return ""
+
+
+def _tried(facts: Facts, room: _Room) -> str:
+    words, orphan = facts.words, facts.card.orphan
+    tried = orphan.tried if orphan is not None else ()
+    lines = (f"{words.stages[one.stage]} – {markup.prose(one.reason, room.line)}" for one in tried)
+    return "\n".join([f"*{words.tried}*", *lines])
+
+
+def _metadata_kind(facts: Facts) -> str:
+    card = facts.card
+    if card.kind is MessageKind.UNDELIVERED:
+        return "undelivered"
+    if card.kind is MessageKind.COPY:
+        return "copy"
+    if facts.checked_in:
+        return "checkin_recovered"
+    if not facts.open:
+        return str(card.state)
+    if facts.check_in:
+        return "checkin_missing"
+    if card.owner is None:
+        return "orphan"
+    return "repeated" if card.repeats else "firing"
+
+
+def _header_block(text: str) -> Json:
+    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
+
+
+def _mrkdwn(text: str) -> Json:
+    # verbatim: no channel name, user name or bare URL in somebody's label becomes live. Our own tokens still do.
+    # (https://docs.slack.dev/reference/block-kit/composition-objects/text-object)
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _section(text: str) -> Json:
+    return {"type": "section", "text": _mrkdwn(text)}
+
+
+def _fields(fields: Iterable[tuple[str, str]]) -> Json:
+    return {"type": "section", "fields": [_mrkdwn(f"*{label}*\n{value}") for label, value in fields]}
+
+
+def _context(*texts: str) -> Json:
+    return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
+
+
+def _spaced(*parts: str) -> str:
+    return "  ".join(part for part in parts if part)
+
+
+def _fits(payload: Payload) -> bool:
+    whole = [*payload.blocks, *payload.attachments]
+    texts = list(_texts(whole))
+    return (
+        sum(markup.units(text) for text in texts) <= BLOCKS_TEXT_CEILING
+        and max(map(markup.units, texts), default=0) <= SECTION_CEILING
+        and len(json.dumps(whole)) <= BLOCKS_JSON_CEILING  # as it goes over the wire, six bytes for each non-ASCII unit
+        and all(markup.units(field["text"]) <= FIELD_CEILING for block in whole for field in block.get("fields", ()))
+        and all(
+            markup.units(element["text"]) <= CONTEXT_CEILING for block in whole for element in block.get("elements", ())
+        )
+    )
+
+
+def _texts(node: object) -> Iterable[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in {"text", "fallback"} and isinstance(value, str):
+                yield value
+            else:
+                yield from _texts(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _texts(value)

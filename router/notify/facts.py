@@ -1,0 +1,172 @@
+"""What the parts of one message need to know of its card: what its alerts have in common, and what tells them apart."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from router.core.model import Card, CardAlert, IncidentState, MessageKind, RerunSafety, Source
+from router.notify import markup
+from router.notify.words import words_in
+
+# The labels that say what an alert is about, the most telling first.
+_THINGS = (
+    *("service", "app_kubernetes_io_name", "app", "exported_service", "checkin", "cronjob", "label_cronjob", "dag_id"),
+    *("job_name", "deployment", "statefulset", "daemonset", "container", "pod", "node", "host", "target"),
+)
+# Where nothing better is said. Of all that kube-state-metrics watches they name kube-state-metrics.
+_SCRAPED = ("instance", "job")
+_WATCHER = "kube-state-metrics"
+_PLACES = ("env", "environment", "cluster", "k8s_cluster", "region", "project")
+_NAMESPACES = ("namespace", "exported_namespace")
+SUMMARIES = ("summary", "description", "message")
+RUNBOOKS = ("runbook_url", "runbook", "playbook")
+
+
+class Facts:
+    """One card, looked at once. `mention`, `counts`, `deadline`, `duration` and `when` are safe, the rest is raw."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+        self.words = words_in(card.language)
+        self.open = card.state is IncidentState.OPEN
+        self.check_in = card.source is Source.HONEYBADGER
+        self.checked_in = self.check_in and card.state is IncidentState.RESOLVED
+        # While something fires, what already resolved says nothing about what to do.
+        self.active: Sequence[CardAlert] = [shown for shown in card.alerts if shown.firing] or card.alerts
+        self.first: CardAlert | None = self.active[0] if self.active else None
+        self.total = max(card.firing + card.resolved, len(card.alerts))
+        self.all_shown = self.total == len(card.alerts) and not card.truncated
+        self.common = _common_labels(self.active)
+        self.telling = _telling_labels(card.alerts)
+        self.names = tuple(dict.fromkeys(self._name(shown) for shown in self.active)) or ("",)
+        self.summaries = tuple(dict.fromkeys(summary_of(shown) for shown in self.active))
+        self.reruns = tuple(dict.fromkeys(shown.hints.rerun for shown in self.active))
+        self.runbooks = tuple(dict.fromkeys(shown.hints.runbook for shown in self.active))
+        self.severities = {shown.hints.severity for shown in self.active}
+        self.unsafe = [shown for shown in self.active if shown.hints.rerun.safety is RerunSafety.UNSAFE]
+        self.since = min((shown.since for shown in self.active if shown.since is not None), default=card.opened_at)
+        # A copy is for information, and the end of an incident calls nobody.
+        calls = self.open and card.kind is not MessageKind.COPY
+        self.mention = markup.mention(card.mention) if card.mention is not None and calls else ""
+
+    @property
+    def thing(self) -> str:
+        """The label that says what it is about, where all agree. A check-in is its own name."""
+        return "" if self.check_in else _thing(self.common)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        found = (first_of(self.common, _PLACES), first_of(self.common, _NAMESPACES))
+        return tuple(dict.fromkeys(place for place in found if place))
+
+    @property
+    def duration(self) -> str:
+        return self.words.duration((self.card.closed_at or self.since) - self.since)
+
+    @property
+    def expected_at(self) -> datetime | None:
+        """When a check-in was due, where its source said so in a way that can be read."""
+        if self.first is None:
+            return None
+        try:
+            due = datetime.fromisoformat(self.first.alert.annotations.get("expected_at", ""))
+        except ValueError:
+            return None
+        return due if due.tzinfo is not None else None
+
+    @property
+    def check_in_failed(self) -> bool:
+        """It came, and said that the job failed."""
+        return self.check_in and self.first is not None and self.first.alert.name == "CheckInFailed"
+
+    @property
+    def deadline(self) -> str | None:
+        """14:05 JST, with the date where that is not the day on which the incident opened. None: no deadline."""
+        until = self._until
+        if until is None:
+            return None
+        name = until.tzname() or ""
+        if not name.isalpha():  # +03: this zone has no letters of its own
+            name = f"UTC{name}"
+        return f"{until:{'%H:%M' if self.due_today else '%Y-%m-%d %H:%M'}} {name}"
+
+    @property
+    def due_today(self) -> bool:
+        """Whether the deadline is, for the team, on the day on which the incident opened."""
+        until = self._until
+        return until is not None and until.date() == self.card.opened_at.astimezone(until.tzinfo).date()
+
+    @property
+    def _until(self) -> datetime | None:
+        card = self.card
+        if card.respond_until is None:
+            return None
+        try:
+            zone = ZoneInfo(card.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            # The map was checked where it was written; the time zones of this machine may be older.
+            zone = ZoneInfo("UTC")
+        return card.respond_until.astimezone(zone)
+
+    def when(self, instant: datetime) -> str:
+        """An instant beside `since`, which says the day."""
+        return markup.date(instant, day=instant.date() != self.since.date())
+
+    @property
+    def counts(self) -> str:
+        card, words = self.card, self.words
+        partly = self.open and card.resolved
+        counted = words.counted(words.partly if partly else words.count, self.total, resolved=card.resolved)
+        return f"{counted}{words.comma}{words.left_out.format(n=card.truncated)}" if card.truncated else counted
+
+    def place(self, *, limit: int) -> str:
+        """checkout (prod-eu), for plain text; empty where the alerts have nothing in common that says it."""
+        thing = markup.plain(self.thing, limit // 2)
+        place = markup.plain(next(iter(self.places), ""), limit // 2)
+        return self.words.where.format(thing=thing, place=place) if thing and place else thing or place
+
+    def name_of(self, shown: CardAlert) -> str:
+        """What a person calls this one alert of several."""
+        return _thing(shown.alert.labels) or self._name(shown) or self.words.unnamed
+
+    def _name(self, shown: CardAlert) -> str:
+        labels = shown.alert.labels
+        if self.check_in:
+            return labels.get("checkin") or labels.get("checkin_name") or shown.alert.name
+        return shown.alert.name
+
+
+def first_of(values: Mapping[str, str], names: Iterable[str]) -> str:
+    return next((values[name] for name in names if values.get(name, "").strip()), "")
+
+
+def _thing(labels: Mapping[str, str]) -> str:
+    scraped = () if labels.get("job") == _WATCHER else _SCRAPED
+    return first_of(labels, (*_THINGS, *scraped))
+
+
+def summary_of(shown: CardAlert) -> str:
+    return first_of(shown.alert.annotations, SUMMARIES)
+
+
+def _common_labels(alerts: Sequence[CardAlert]) -> dict[str, str]:
+    if not alerts:
+        return {}
+    common = dict(alerts[0].alert.labels)
+    for shown in alerts[1:]:
+        labels = shown.alert.labels
+        common = {name: value for name, value in common.items() if labels.get(name) == value}
+    return common
+
+
+def _telling_labels(alerts: Sequence[CardAlert]) -> tuple[str, ...]:
+    """The labels that tell these alerts apart, the one with the most values first."""
+    values: dict[str, set[str]] = {}
+    carriers: Counter[str] = Counter()
+    for shown in alerts:
+        for name, value in shown.alert.labels.items():
+            values.setdefault(name, set()).add(value)
+            carriers[name] += 1
+    telling = [name for name in values if len(values[name]) > 1 or carriers[name] < len(alerts)]
+    return tuple(sorted((name for name in telling if name != "alertname"), key=lambda name: (-len(values[name]), name)))

@@ -1,0 +1,135 @@
+"""The text of a message: what a phone shows, a screen reader reads, and all there is when the blocks are refused.
+
+Screen readers read this and nothing of the blocks, so every fact that somebody needs is in it.
+(https://docs.slack.dev/reference/methods/chat.postMessage#accessibility-considerations)
+No mention is in it: beside blocks it might ring a second time.
+"""
+
+from collections.abc import Iterable
+
+from router.core.model import IncidentState, MessageKind, RerunSafety
+from router.notify import markup
+from router.notify.facts import Facts
+from router.notify.words import Words
+
+CEILING = 3_000  # Slack advises 4,000 and above it splits, doubles or refuses the message
+
+# In units each; together they stay below the ceiling whatever they hold.
+_WORD, _PLACE, _SUMMARY, _WHEN, _URL = 100, 80, 300, 200, 1_000
+
+
+def text_of(facts: Facts) -> str:
+    card, words = facts.card, facts.words
+    return sentences(
+        words,
+        [
+            _why_here(facts),
+            _lead(facts),
+            _summary(facts),
+            facts.counts,
+            words.says.format(label=words.owner, value=owner(facts, _WORD)),
+            *(_what_to_do(facts) if facts.open else [_was(facts)]),
+            f"ref {markup.prose(card.reference, _WORD)}",
+            # Last, so that no full stop touches the URL.
+            _runbook(facts) if facts.open else "",
+        ],
+    )
+
+
+def sentences(words: Words, parts: Iterable[str]) -> str:
+    return words.stop.join(part.removesuffix(".").removesuffix("。") for part in parts if part)
+
+
+def owner(facts: Facts, limit: int) -> str:
+    name = facts.card.owner
+    return facts.words.no_owner if name is None else markup.prose(name, limit) or "–"
+
+
+def refused_team(facts: Facts, limit: int) -> str:
+    refused = facts.card.undelivered
+    return (markup.prose(refused.team, limit) if refused is not None else "") or owner(facts, limit)
+
+
+def warning(facts: Facts, *, word: int, when: int, strong: str) -> str:
+    """What must not be rerun, and why. `strong` encloses the prohibition."""
+    words, unsafe = facts.words, facts.unsafe[0].hints.rerun
+    why = markup.prose(unsafe.when or "", when)
+    if len(facts.reruns) == 1:
+        return f"⛔ {strong}{words.do_not_rerun}{strong} {why}".rstrip()
+    names = tuple(dict.fromkeys(facts.name_of(shown) for shown in facts.unsafe))
+    more = f" {words.and_more.format(n=len(names) - 1)}" if len(names) > 1 else ""
+    return f"⛔ {strong}{words.do_not_rerun_some}{strong} {markup.code(names[0], word)}{more}{words.colon}{why}"
+
+
+def _why_here(facts: Facts) -> str:
+    card, words = facts.card, facts.words
+    if card.undelivered is not None:
+        refused = card.undelivered
+        return words.lead_undelivered.format(
+            team=refused_team(facts, _PLACE),
+            reason=markup.prose(refused.reason, _PLACE),
+            channel=f"#{markup.prose(refused.channel.name, _PLACE)}",
+        )
+    if card.kind is MessageKind.COPY:
+        return words.lead_copy
+    return words.lead_orphan if card.owner is None and facts.open else ""
+
+
+def _lead(facts: Facts) -> str:
+    card, words = facts.card, facts.words
+    name = markup.prose(facts.names[0], _WORD) or words.unnamed
+    if len(facts.names) > 1:
+        name = words.more_names.format(name=name, n=len(facts.names) - 1)
+    where = markup.prose(facts.place(limit=_PLACE), _PLACE)
+    what = words.what.format(name=name, where=where) if where else name
+    if facts.checked_in:
+        return words.lead_back.format(what=what)
+    if card.state is IncidentState.RESOLVED:
+        return words.lead_resolved.format(duration=facts.duration, what=what)
+    if card.state is IncidentState.STALE:
+        return words.lead_stale.format(what=what)
+    if facts.check_in:
+        return (words.lead_failed if facts.check_in_failed else words.lead_missing).format(what=what)
+    lead = words.lead_repeated if card.repeats else words.lead_firing
+    return lead.format(level=words.levels[card.severity], n=card.repeats + 1, what=what)
+
+
+def _summary(facts: Facts) -> str:
+    if not facts.summaries or facts.checked_in:
+        return ""
+    return markup.prose(facts.summaries[0], _SUMMARY)
+
+
+def _was(facts: Facts) -> str:
+    words = facts.words
+    return words.says.format(label=words.was, value=words.levels[facts.card.severity])
+
+
+def _what_to_do(facts: Facts) -> Iterable[str]:
+    words = facts.words
+    deadline = words.respond_until.format(deadline=facts.deadline) if facts.deadline else words.no_deadline
+    yield deadline[0].upper() + deadline[1:]
+    if facts.unsafe:
+        yield warning(facts, word=_PLACE, when=_WHEN, strong="")
+    yield words.says.format(label=words.rerun, value=_rerun(facts))
+
+
+def _rerun(facts: Facts) -> str:
+    words = facts.words
+    if len(facts.reruns) > 1:
+        return words.differs
+    if not facts.reruns or facts.reruns[0].safety is RerunSafety.UNKNOWN:
+        return words.not_declared
+    word = words.reruns[facts.reruns[0].safety].lower()
+    return word if facts.all_shown else f"{word} {words.of_those_shown}"
+
+
+def _runbook(facts: Facts) -> str:
+    words = facts.words
+    if len(facts.runbooks) > 1:
+        return words.says.format(label=words.runbook, value=words.differs)
+    runbook = facts.runbooks[0] if facts.runbooks else None
+    if not runbook:
+        return words.no_runbook[0].upper() + words.no_runbook[1:]
+    value = markup.bare_url(runbook, _URL) or markup.prose(runbook, _WHEN)
+    return words.says.format(label=words.runbook, value=value)

@@ -1,0 +1,414 @@
+"""The words around an alert, in each language. The alert's own text is never translated.
+
+What is missing is said in the same words everywhere: `no_deadline`, `no_runbook`, `not_declared`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from router.core.model import Cause, Language, Level, RerunSafety, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """One language. Templates take their parts by name; `{s}` is the plural's ending, where a language has one."""
+
+    # what is missing
+    no_deadline: str
+    no_runbook: str
+    not_declared: str
+    no_owner: str
+    unnamed: str
+    # states, as headers say them
+    levels: Mapping[Level, str]
+    resolved: str
+    stale: str
+    orphan: str
+    undelivered: str
+    copy: str
+    check_in_missing: str
+    check_in_failed: str
+    check_in_back: str
+    more_names: str
+    where: str
+    # field labels
+    owner: str
+    severity: str
+    was: str
+    service: str
+    firing_since: str
+    fired: str
+    resolved_at: str
+    closed: str
+    rerun: str
+    due: str
+    received: str
+    missed: str
+    project: str
+    # rerun
+    rerun_icons: Mapping[RerunSafety, str]
+    reruns: Mapping[RerunSafety, str]
+    colon: str
+    comma: str
+    do_not_rerun: str
+    do_not_rerun_some: str
+    how_to_rerun: str
+    how_in_map: str
+    ask: str
+    recover_within: str
+    differs: str
+    of_those_shown: str
+    # links
+    runbook: str
+    runbook_at: str
+    dashboard: str
+    query: str
+    silence: str
+    check_in: str
+    # sentences of the body
+    respond_until: str
+    fired_for: str
+    last_words: str
+    late: str
+    arrived: str
+    more_summaries: str
+    stale_means: str
+    copy_means: str
+    refused: str
+    fixes: Mapping[str, str]  # by Slack's word
+    fix_other: str
+    all_resolved: str
+    since: str
+    ended: str
+    lasted: str
+    more_lines: str
+    tried: str
+    claim: str
+    nearest: str
+    # footer
+    because: str
+    because_fallback: str
+    stages: Mapping[Stage, str]
+    count: str
+    partly: str
+    left_out: str
+    notices: str
+    and_more: str
+    # the text for notifications and screen readers
+    stop: str
+    what: str
+    lead_firing: str
+    lead_repeated: str
+    lead_resolved: str
+    lead_stale: str
+    lead_missing: str
+    lead_failed: str
+    lead_back: str
+    lead_orphan: str
+    lead_undelivered: str
+    lead_copy: str
+    says: str  # a label and its value
+    # notices about the router's own input
+    notice_headers: Mapping[Cause, str]
+    notice_means: Mapping[Cause, str]
+    source: str
+    times: str
+    error: str
+    first: str
+    last: str
+    look: str
+    # units
+    units: tuple[str, str, str, str]  # days, hours, minutes, seconds
+
+    def counted(self, template: str, n: int, **parts: object) -> str:
+        return template.format(n=n, s="" if n == 1 else "s", **parts)
+
+    def duration(self, span: timedelta) -> str:
+        """The two largest units: 42 min, 5 h 2 min, 3 d 4 h. Never negative."""
+        total = max(0, int(span.total_seconds()))
+        minutes, seconds = divmod(total, 60)
+        hours, minutes = divmod(minutes, 60)
+        days, hours = divmod(hours, 24)
+        amounts = list(zip((days, hours, minutes, seconds), self.units, strict=True))
+        while len(amounts) > 1 and amounts[0][0] == 0:
+            amounts.pop(0)
+        if total >= 60:  # seconds matter only below a minute
+            amounts = [amount for amount in amounts if amount[1] != self.units[3]]
+        first, *rest = amounts[:2]
+        return " ".join(f"{n} {unit}" for n, unit in (first, *(amount for amount in rest if amount[0])))
+
+
+ENGLISH = Words(
+    no_deadline="no deadline",
+    no_runbook="no runbook",
+    not_declared="not declared",
+    no_owner="none found",
+    unnamed="unnamed alert",
+    levels={
+        Level.CRITICAL: "CRITICAL",
+        Level.HIGH: "HIGH",
+        Level.NORMAL: "NORMAL",
+        Level.LOW: "LOW",
+        Level.IGNORE: "IGNORE",
+    },
+    resolved="RESOLVED",
+    stale="NO NEWS",
+    orphan="NO OWNER",
+    undelivered="UNDELIVERED",
+    copy="COPY",
+    check_in_missing="MISSED CHECK-IN",
+    check_in_failed="CHECK-IN FAILED",
+    check_in_back="CHECKED IN",
+    more_names="{name} +{n} more",
+    where="{thing} ({place})",
+    owner="Owner",
+    severity="Severity",
+    was="Was",
+    service="Service / env",
+    firing_since="Firing since",
+    fired="Fired",
+    resolved_at="Resolved",
+    closed="Closed",
+    rerun="Rerun",
+    due="Due",
+    received="Received",
+    missed="Missed",
+    project="Project",
+    rerun_icons={
+        RerunSafety.SAFE: "✅",
+        RerunSafety.CONDITIONAL: "⚠️",
+        RerunSafety.UNSAFE: "⛔",
+        RerunSafety.NOT_NEEDED: "➖",
+        RerunSafety.UNKNOWN: "❔",
+    },
+    reruns={
+        RerunSafety.SAFE: "Safe",
+        RerunSafety.CONDITIONAL: "With care",
+        RerunSafety.UNSAFE: "Unsafe",
+        RerunSafety.NOT_NEEDED: "Not needed",
+        RerunSafety.UNKNOWN: "Unknown",
+    },
+    colon=": ",
+    comma=", ",
+    do_not_rerun="Do not rerun blindly.",
+    do_not_rerun_some="Do not rerun all of these blindly.",
+    how_to_rerun="How to rerun",
+    how_in_map="the command is too long for Slack: see `how` of this job in the map",
+    ask="ask {team}",
+    recover_within="recover within {span}",
+    differs="differs by alert",
+    of_those_shown="(of the alerts shown)",
+    runbook="Runbook",
+    runbook_at="Runbook ({host})",
+    dashboard="Dashboard",
+    query="Query",
+    silence="Silence",
+    check_in="Check-in",
+    respond_until="respond until {deadline}",
+    fired_for="Fired for *{duration}*.",
+    last_words="Last firing value: {summary}",
+    late="Arrived *{duration} late*.",
+    arrived="Arrived.",
+    more_summaries="{summary}  _(+{n} different, below)_",
+    stale_means="Nothing was heard of it for long. It may be over or not: look before you close it.",
+    copy_means="For information only: {owner} is called, you are not.",
+    refused="{channel} of {team} refused the message: {reason}.",
+    fixes={
+        "is_archived": "Unarchive it, or give the team another channel in the map.",
+        "not_in_channel": "Invite the app to the channel, in Slack: `/invite`.",
+        "channel_not_found": "Correct the id in the map; for a private channel, invite the app first.",
+    },
+    fix_other="Correct the channel of the team in the map, or the channel's settings in Slack.",
+    all_resolved="All resolved.",
+    since="since {when}",
+    ended="resolved {when}",
+    lasted="for {duration}",
+    more_lines="+{n} more",
+    tried="Tried",
+    claim="To claim it, add to the map:",
+    nearest="Nearest",
+    because="Owner by {stage} {entry} ({place}, map {revision})",
+    because_fallback="No entry of the map fits ({place}, map {revision})",
+    stages={
+        Stage.OVERRIDE: "override",
+        Stage.LABEL: "label",
+        Stage.JOB: "job",
+        Stage.SERVICE: "service",
+        Stage.RULE: "rule",
+        Stage.NAMESPACE: "namespace",
+        Stage.FALLBACK: "fallback",
+    },
+    count="{n} alert{s}",
+    partly="{resolved} of {n} resolved",
+    left_out="{n} more left out by the sender",
+    notices="{n} notice{s}",
+    and_more="(+{n} more)",
+    stop=". ",
+    what="{name} on {where}",
+    lead_firing="{level} firing: {what}",
+    lead_repeated="{level} still firing (notified {n} times): {what}",
+    lead_resolved="Resolved after {duration}: {what}",
+    lead_stale="No news: {what}",
+    lead_missing="Missed check-in: {what}",
+    lead_failed="Check-in failed: {what}",
+    lead_back="Check-in received: {what}",
+    lead_orphan="No owner",
+    lead_undelivered="Could not deliver to {team}: Slack says {reason} for {channel}",
+    lead_copy="For information only",
+    says="{label}: {value}",
+    notice_headers={
+        Cause.QUARANTINED: "NOT UNDERSTOOD",
+        Cause.UNREADABLE_ALERTS: "PARTLY NOT UNDERSTOOD",
+        Cause.TOO_LARGE: "TOO LARGE",
+    },
+    notice_means={
+        Cause.UNREADABLE_ALERTS: "Some alerts of a notification could not be read and reached nobody; the others did.",
+        Cause.QUARANTINED: "A notification could not be read. It is kept as a dead letter; its alerts reached nobody.",
+        Cause.TOO_LARGE: "A notification was too large. It was refused and not kept; its alerts reached nobody.",
+    },
+    source="Source",
+    times="Times",
+    error="Error",
+    first="First",
+    last="Last",
+    look="Look at it with `router dead list`, send it through again with `router dead replay`.",
+    units=("d", "h", "min", "s"),
+)
+
+JAPANESE = Words(
+    no_deadline="期限なし",
+    no_runbook="手順書なし",
+    not_declared="宣言なし",
+    no_owner="見つかりません",
+    unnamed="名前のないアラート",
+    levels={
+        Level.CRITICAL: "重大",
+        Level.HIGH: "高",
+        Level.NORMAL: "通常",
+        Level.LOW: "低",
+        Level.IGNORE: "対応不要",
+    },
+    resolved="解決",
+    stale="続報なし",
+    orphan="担当なし",
+    undelivered="未配信",
+    copy="写し",
+    check_in_missing="チェックインなし",
+    check_in_failed="チェックイン失敗",
+    check_in_back="チェックイン到着",
+    more_names="{name} 他 {n} 種",
+    where="{thing}（{place}）",
+    owner="担当",
+    severity="重要度",
+    was="発生時の重要度",
+    service="サービス / 環境",
+    firing_since="発生時刻",
+    fired="発生",
+    resolved_at="解決時刻",
+    closed="終了扱い",
+    rerun="再実行",
+    due="予定時刻",
+    received="到着時刻",
+    missed="欠落回数",
+    project="プロジェクト",
+    rerun_icons=ENGLISH.rerun_icons,
+    reruns={
+        RerunSafety.SAFE: "可",
+        RerunSafety.CONDITIONAL: "条件付き",
+        RerunSafety.UNSAFE: "不可",
+        RerunSafety.NOT_NEEDED: "不要",
+        RerunSafety.UNKNOWN: "不明",
+    },
+    colon=": ",
+    comma="、",
+    do_not_rerun="安易に再実行しないこと。",
+    do_not_rerun_some="すべてを安易に再実行しないこと。",
+    how_to_rerun="再実行の方法",
+    how_in_map="コマンドが長すぎるため表示できません。マップのこのジョブの `how` を参照",
+    ask="{team} に確認",
+    recover_within="{span} 以内に復旧",
+    differs="アラートごとに異なる",
+    of_those_shown="（表示中のアラートについて）",
+    runbook="手順書",
+    runbook_at="手順書（{host}）",
+    dashboard="ダッシュボード",
+    query="クエリ",
+    silence="サイレンス",
+    check_in="チェックイン",
+    respond_until="{deadline} までに対応",
+    fired_for="継続時間 *{duration}*。",
+    last_words="発生時の値: {summary}",
+    late="*{duration} 遅れ* で到着。",
+    arrived="到着しました。",
+    more_summaries="{summary}  _（他に {n} 種、下記）_",
+    stale_means="長い間、続報がありません。終わったかどうかは不明です。閉じる前に確認してください。",
+    copy_means="参考の写しです。呼び出し先は {owner} で、このチャンネルではありません。",
+    refused="{team} の {channel} に配信できません: {reason}",
+    fixes={
+        "is_archived": "アーカイブを解除するか、マップでチームのチャンネルを変更してください。",
+        "not_in_channel": "Slack でアプリをチャンネルに招待してください: `/invite`",
+        "channel_not_found": "マップの ID を修正してください。非公開チャンネルなら、先にアプリを招待してください。",
+    },
+    fix_other="マップのチームのチャンネル、または Slack のチャンネル設定を修正してください。",
+    all_resolved="すべて解決しました。",
+    since="発生 {when}",
+    ended="解決 {when}",
+    lasted="継続 {duration}",
+    more_lines="他 {n} 件",
+    tried="調べた段階",
+    claim="引き受けるには、マップに追加:",
+    nearest="近い項目",
+    because="担当の根拠: {stage} {entry}（{place}、マップ {revision}）",
+    because_fallback="マップに該当する項目がありません（{place}、マップ {revision}）",
+    stages={
+        Stage.OVERRIDE: "上書き",
+        Stage.LABEL: "ラベル",
+        Stage.JOB: "ジョブ",
+        Stage.SERVICE: "サービス",
+        Stage.RULE: "ルール",
+        Stage.NAMESPACE: "名前空間",
+        Stage.FALLBACK: "フォールバック",
+    },
+    count="{n} 件",
+    partly="{n} 件中 {resolved} 件解決",
+    left_out="他に送信側が省略 {n} 件",
+    notices="通知 {n} 回",
+    and_more="（他 {n} 件）",
+    stop="。",
+    what="{where} で {name}",
+    lead_firing="【{level}・発生中】{what}",
+    lead_repeated="【{level}・継続中、通知 {n} 回】{what}",
+    lead_resolved="【解決、継続時間 {duration}】{what}",
+    lead_stale="【続報なし】{what}",
+    lead_missing="【チェックインなし】{what}",
+    lead_failed="【チェックイン失敗】{what}",
+    lead_back="【チェックイン到着】{what}",
+    lead_orphan="担当なし",
+    lead_undelivered="{team} に配信できません: {channel}、Slack の応答 {reason}",
+    lead_copy="参考の写し",
+    says="{label}: {value}",
+    notice_headers={
+        Cause.QUARANTINED: "解読できない通知",
+        Cause.UNREADABLE_ALERTS: "一部を解読できない通知",
+        Cause.TOO_LARGE: "大きすぎる通知",
+    },
+    notice_means={
+        Cause.UNREADABLE_ALERTS: "通知の一部のアラートを解読できず、誰にも届いていません。残りは処理しました。",
+        Cause.QUARANTINED: "解読できない通知をデッドレターとして保管しました。そのアラートは誰にも届いていません。",
+        Cause.TOO_LARGE: "大きすぎる通知を拒否し、保管していません。そのアラートは誰にも届いていません。",
+    },
+    source="送信元",
+    times="回数",
+    error="エラー",
+    first="最初",
+    last="最後",
+    look="`router dead list` で確認し、`router dead replay` で再処理できます。",
+    units=("日", "時間", "分", "秒"),
+)
+
+_WORDS: Mapping[Language, Words] = {Language.ENGLISH: ENGLISH, Language.JAPANESE: JAPANESE}
+
+
+def words_in(language: Language) -> Words:
+    return _WORDS[language]
