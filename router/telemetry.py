@@ -5,14 +5,16 @@ Every metric begins with `router_`, has its unit in its name, and its label valu
 
 import logging
 import sys
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from router.core.model import FailureClass, NotificationState, Source
+from router.core.model import FailureClass, MessageState, NotificationState, Source
 
-INTAKE_CODES = ("200", "202", "400", "401", "403", "404", "405", "408", "413", "503")
+INTAKE_CODES = ("200", "202", "401", "403", "405", "413", "503")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -23,20 +25,24 @@ class Metrics:
         self.registry = CollectorRegistry()
         # intake
         self.requests = Counter(
-            "router_webhook_requests_total", "Requests to /webhooks/* by answer", ["source", "code"], registry=self.registry
+            "router_webhook_requests_total",
+            "Requests to /webhooks/* by answer",
+            ["source", "code"],
+            registry=self.registry,
         )
         for source in Source:
             for code in INTAKE_CODES:
                 self.requests.labels(source, code)
+        self.requests.labels("unknown", "404")
         self.accept_seconds = Histogram(
             "router_webhook_accept_seconds",
-            "From the last byte of the body to its commit",
+            "From the last byte of the body to its commit, or to giving up on it",
             registry=self.registry,
             buckets=SECONDS,
         )
         self.connections_cut = Counter(
             "router_connections_cut_total",
-            "Connections closed because a request was too slow or its head too large",
+            "Connections closed before a request was complete",
             ["reason"],
             registry=self.registry,
         )
@@ -44,21 +50,108 @@ class Metrics:
             self.connections_cut.labels(reason)
         # delivery
         self.slack_calls = Counter(
-            "router_slack_calls_total", "Calls to Slack by method and outcome", ["method", "outcome"], registry=self.registry
+            "router_slack_calls_total",
+            "Calls to Slack by method and outcome",
+            ["method", "outcome"],
+            registry=self.registry,
         )
         for method in ("chat.postMessage", "chat.update"):
             for outcome in ("ok", *FailureClass):
                 self.slack_calls.labels(method, outcome)
         self.slack_seconds = Histogram(
-            "router_slack_call_seconds", "Duration of one call to Slack", ["method"], registry=self.registry, buckets=SECONDS
+            "router_slack_call_seconds",
+            "Duration of one call to Slack",
+            ["method"],
+            registry=self.registry,
+            buckets=SECONDS,
         )
         # decisions
         self.notifications = Counter(
-            "router_notifications_total", "Notifications by what became of them", ["state"], registry=self.registry
+            "router_notifications_settled_total",
+            "Notifications decided since start, by what became of them",
+            ["state"],
+            registry=self.registry,
         )
         for state in NotificationState:
             self.notifications.labels(state)
-        self.waiting = Gauge("router_notifications_waiting", "Stored and not yet decided", registry=self.registry)
+        self.delivery_seconds = Histogram(
+            "router_delivery_seconds",
+            "From the moment a message should show something until Slack shows it",
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self.loop_failures = Counter(
+            "router_loop_failures_total",
+            "Rounds of a worker loop that ended in an error",
+            ["loop"],
+            registry=self.registry,
+        )
+        for loop in ("dispatcher", "delivery"):
+            self.loop_failures.labels(loop)
+        # sums, read from the store when they are asked for
+        self._law_notifications = Gauge(
+            "router_notifications",
+            "accepted = deduplicated + quarantined + decided + waiting",
+            ["state"],
+            registry=self.registry,
+        )
+        self._law_messages = Gauge(
+            "router_messages",
+            "States that messages should show: wanted = delivered + pending + superseded + dead",
+            ["state"],
+            registry=self.registry,
+        )
+        for state in ("accepted", *NotificationState):
+            self._law_notifications.labels(state)
+        for state in ("wanted", *MessageState):
+            self._law_messages.labels(state)
+        self._oldest_pending = Gauge(
+            "router_messages_oldest_pending_seconds",
+            "Age of the oldest message state not shown yet",
+            registry=self.registry,
+        )
+        self._incidents_open = Gauge("router_incidents_open", "Incidents with a firing alert", registry=self.registry)
+        self._incidents_orphaned = Gauge(
+            "router_incidents_orphaned", "Open incidents that no team owns", registry=self.registry
+        )
+        self._map_ok = Gauge(
+            "router_map_last_reload_successful", "0 while a broken file is kept out", registry=self.registry
+        )
+        self._map_loaded = Gauge(
+            "router_map_loaded_timestamp_seconds", "When the map in force was loaded", registry=self.registry
+        )
+        self._map_info = Gauge(
+            "router_map_info", "The revision of the map in force", ["revision"], registry=self.registry
+        )
+        self._commits = Gauge("router_store_commits", "Transactions committed since start", registry=self.registry)
+
+    def observe_sums(
+        self,
+        sums: Mapping[str, int],
+        *,
+        pending: int,
+        oldest_pending_s: float,
+        incidents_open: int,
+        incidents_orphaned: int,
+        map_ok: bool,
+        map_loaded_at: datetime,
+        map_revision: str,
+        commits: int,
+    ) -> None:
+        """Set the gauges that mirror the store and the map, just before they are read."""
+        for state in ("accepted", *NotificationState):
+            self._law_notifications.labels(state).set(sums[state])
+        for state in ("wanted", MessageState.DELIVERED, MessageState.SUPERSEDED, MessageState.DEAD):
+            self._law_messages.labels(state).set(sums[state])
+        self._law_messages.labels(MessageState.PENDING).set(pending)
+        self._oldest_pending.set(oldest_pending_s)
+        self._incidents_open.set(incidents_open)
+        self._incidents_orphaned.set(incidents_orphaned)
+        self._map_ok.set(map_ok)
+        self._map_loaded.set(map_loaded_at.timestamp())
+        self._map_info.clear()
+        self._map_info.labels(map_revision).set(1)
+        self._commits.set(commits)
 
 
 def configure_logs(*, form: str, level: str, stream: TextIO = sys.stderr) -> None:
