@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from router.core.enrichment import respond_until
 from router.core.identifiers import text_of
@@ -15,6 +16,7 @@ from router.core.model import (
     MessageKind,
     Notification,
     OrphanHelp,
+    Stage,
     Undelivered,
 )
 from router.core.orphans import nearest, stanza
@@ -43,7 +45,7 @@ def card(
     ownership: OwnershipMap,
     undelivered: Undelivered | None = None,
 ) -> Card:
-    """What a message of `kind` says about `incident`. `told`: the notifications that the `shown` alerts last fired in."""
+    """What a message of `kind` says about `incident`. `told`: the notifications that its `shown` alerts fired in."""
     alerts = [
         CardAlert(
             alert=_alert(fingerprint, tracked, incident, told),
@@ -75,7 +77,7 @@ def card(
         truncated=incident.truncated,
         repeats=incident.repeats,
         opened_at=incident.opened_at,
-        closed_at=incident.closed_at,
+        closed_at=_ended(incident),
         respond_until=respond_until(
             incident.opened_at,
             within=hints.respond_within,
@@ -90,6 +92,14 @@ def card(
         undelivered=None if undelivered is None else replace(undelivered, team=name or ""),
         sender=told[lead.notification].sender if lead.notification in told else "",
     )
+
+
+def _ended(incident: Incident) -> datetime | None:
+    """When the last alert ended by its sender's word, so that the duration is not longer by the way of the news."""
+    if incident.closed_at is None:
+        return None
+    ends = [tracked.until for tracked in incident.alerts.values() if tracked.until is not None]
+    return min(max(ends, default=incident.closed_at), incident.closed_at)
 
 
 def _alert(fingerprint: str, tracked: Tracked, incident: Incident, told: Mapping[int, Notification]) -> Alert:
@@ -119,7 +129,8 @@ def _mention(kind: MessageKind, team: Team | None, ownership: OwnershipMap) -> M
 
 def _orphan_help(alert: Alert, lead: Tracked, ownership: OwnershipMap) -> OrphanHelp:
     return OrphanHelp(
-        tried=lead.explanation.tried,
+        # That the fallback has no answer either goes without saying: the message is there.
+        tried=tuple(tried for tried in lead.explanation.tried if tried.stage is not Stage.FALLBACK),
         nearest=nearest(ownership, alert.labels),
-        stanza=stanza(alert.labels, identity=ownership.identity),
+        stanza=stanza(ownership, alert.labels),
     )

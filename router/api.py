@@ -1,0 +1,400 @@
+"""Everything that is not a webhook: health, metrics, and what became of each notification. Built on starlette."""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import ipaddress
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from router.active_map import ActiveMap
+from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreUnavailable
+from router.core.identifiers import HIGHEST, identifier_of, text_of
+from router.core.incidents import Incident
+from router.core.model import Alert, IncidentState
+from router.core.routing import Verdict
+from router.delivery import SlackHealth
+from router.intake.reading import read
+from router.store import inbox, incidents, messages
+from router.store.database import ENGINE, Connection, Store
+from router.store.inbox import Outcome
+from router.store.messages import Listed
+from router.telemetry import Metrics
+
+OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+PAGE = 100
+LARGEST_PAGE = 1000
+WRITABLE_WITHIN_S = 1.5
+
+
+class Api:
+    """The handlers. `draining` tells whether the process is on its way out."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ownership: ActiveMap,
+        health: SlackHealth,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        draining: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._ownership = ownership
+        self._health = health
+        self._metrics = metrics
+        self._clock = clock
+        self._draining = draining
+
+    def app(self, *, admin_token: str | None, preview: ASGIApp | None) -> ASGIApp:
+        routes: list[BaseRoute] = [
+            Route("/-/healthy", self.healthy),
+            Route("/-/ready", self.ready),
+            Route("/-/reload", self.reload, methods=["POST"]),
+            Route("/metrics", self.metrics),
+            Route("/api/v1/status", self.status),
+            Route("/api/v1/notifications/{id}", self.notification),
+            Route("/api/v1/incidents", self.incidents),
+            Route("/api/v1/dead-letters", self.dead_letters),
+        ]
+        if preview is not None:
+            routes.append(Mount("/preview", preview))
+        app = Starlette(routes=routes, exception_handlers={StoreUnavailable: _store_unavailable})
+        return OperatorsOnly(app, admin_token=admin_token)
+
+    async def healthy(self, _request: Request) -> Response:
+        return PlainTextResponse("alive\n")
+
+    async def ready(self, _request: Request) -> Response:
+        """Ready to take notifications: store writable, map loaded, not draining. Never whether Slack can be reached."""
+        if self._draining():
+            return PlainTextResponse("not ready: stopping\n", status_code=503)
+        try:
+            async with asyncio.timeout(WRITABLE_WITHIN_S):
+                await self._store.write(inbox.touch)
+        except (StoreUnavailable, TimeoutError) as exc:
+            cause = str(exc) or "the disk does not answer"
+            return PlainTextResponse(f"not ready: the store cannot be written: {cause}\n", status_code=503)
+        return PlainTextResponse("ready\n")
+
+    async def reload(self, _request: Request) -> Response:
+        try:
+            await self._ownership.reload()
+        except OwnershipFileInvalid as exc:
+            return PlainTextResponse(f"the map was not replaced:\n{exc}\n", status_code=500)
+        return PlainTextResponse(f"loaded map {self._ownership().revision[:12]}\n")
+
+    async def metrics(self, _request: Request) -> Response:
+        sums = await self._store.read(inbox.sums)
+        pending, oldest = await self._store.read(messages.pending)
+        opened, orphaned = await self._store.read(incidents.open_counts)
+        self._metrics.observe_sums(
+            sums,
+            pending=pending,
+            oldest_pending_s=self._age_s(oldest),
+            incidents_open=opened,
+            incidents_orphaned=orphaned,
+            map_ok=self._ownership.error is None,
+            map_loaded_at=self._ownership.loaded_at,
+            map_revision=self._ownership().revision[:12],
+            commits=self._store.commits,
+        )
+        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def status(self, _request: Request) -> Response:
+        def figures(connection: Connection) -> tuple[dict[str, int], tuple[int, datetime | None], tuple[int, int]]:
+            return inbox.sums(connection), messages.pending(connection), incidents.open_counts(connection)
+
+        sums, (pending, oldest), (opened, orphaned) = await self._store.read(figures)
+        ownership, health = self._ownership(), self._health
+        return JSONResponse(
+            {
+                "version": 1,
+                "notifications": {
+                    name: sums[name] for name in ("accepted", "deduplicated", "quarantined", "decided", "waiting")
+                },
+                "messages": {
+                    "wanted": sums["wanted"],
+                    "delivered": sums["delivered"],
+                    "pending": pending,
+                    "superseded": sums["superseded"],
+                    "dead": sums["dead"],
+                    "oldest_pending_seconds": self._age_s(oldest),
+                },
+                "incidents": {"open": opened, "orphaned": orphaned, "stale": 0},
+                "map": {
+                    "file": ownership.file,
+                    "revision": ownership.revision,
+                    "commit": ownership.commit,
+                    "loaded_at": _rfc3339(self._ownership.loaded_at),
+                    "ok": self._ownership.error is None,
+                    "error": self._ownership.error,
+                },
+                "slack": {"state": health.state, "channels_refused": sorted(health.channels_refused)},
+                "store": {"engine": ENGINE},
+            }
+        )
+
+    async def notification(self, request: Request) -> Response:
+        identifier = identifier_of(request.path_params["id"])
+        outcome = None if identifier is None else await self._store.read(partial(inbox.outcome, id=identifier))
+        if outcome is None:
+            return _problem(404, "no notification has this id")
+        return JSONResponse(_notification(outcome))
+
+    async def incidents(self, request: Request) -> Response:
+        state = request.query_params.get("state", "open")
+        if state not in (*IncidentState, "all"):
+            return _problem(400, "state is one of open, resolved, stale, all")
+        limit = _limit(request)
+        if limit is None:
+            return _problem(400, f"limit is a number from 1 to {LARGEST_PAGE}")
+
+        def page(connection: Connection) -> tuple[list[Incident], dict[str, list[Listed]]]:
+            found = incidents.page(
+                connection,
+                state=None if state == "all" else IncidentState(state),
+                before=request.query_params.get("cursor"),
+                limit=limit + 1,
+            )
+            return found, messages.of_incidents(connection, [incident.id for incident in found])
+
+        found, shown = await self._store.read(page)
+        fallback = self._ownership().fallback.channel.id
+        return JSONResponse(
+            {
+                "version": 1,
+                "incidents": [_incident(incident, shown.get(incident.id, []), fallback) for incident in found[:limit]],
+                "next": found[limit - 1].id if len(found) > limit else None,
+            }
+        )
+
+    async def dead_letters(self, request: Request) -> Response:
+        limit = _limit(request)
+        if limit is None:
+            return _problem(400, f"limit is a number from 1 to {LARGEST_PAGE}")
+        position = _position(request.query_params.get("cursor"))
+        if position is None:
+            return _problem(400, "cursor is what an earlier answer gave as next")
+        before_notification, before_message = position
+
+        def page(connection: Connection) -> tuple[list[inbox.Quarantined], list[Listed]]:
+            return (
+                inbox.quarantined(connection, before=before_notification, limit=limit + 1),
+                messages.dead(connection, before=before_message, limit=limit + 1),
+            )
+
+        quarantined, dead = await self._store.read(page)
+        letters = sorted(
+            [
+                *((letter.received_at, letter.id, None, _quarantined(letter)) for letter in quarantined),
+                *((letter.wanted_at, None, letter.id, _dead(letter)) for letter in dead),
+            ],
+            key=lambda letter: letter[0],
+            reverse=True,
+        )
+        page_of = letters[:limit]
+        last_notification = min((row for _, row, _, _ in page_of if row is not None), default=before_notification)
+        last_message = min((row for _, _, row, _ in page_of if row is not None), default=before_message)
+        return JSONResponse(
+            {
+                "version": 1,
+                "dead_letters": [letter for _, _, _, letter in page_of],
+                "next": f"{text_of(last_notification)}.{last_message}" if len(letters) > limit else None,
+            }
+        )
+
+    def _age_s(self, since: datetime | None) -> float:
+        return 0.0 if since is None else max(0.0, round((self._clock() - since).total_seconds(), 3))
+
+
+class OperatorsOnly:
+    """Answers loopback only, or whoever gives the admin token when one is set; health and readiness answer anybody."""
+
+    def __init__(self, app: ASGIApp, *, admin_token: str | None) -> None:
+        self._app = app
+        self._digest = None if admin_token is None else sha256(admin_token.encode()).digest()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._admits(scope):
+            if self._digest is None:
+                response = _problem(403, "answered to this machine only; set ROUTER_ADMIN_TOKEN to ask from elsewhere")
+            else:
+                response = _problem(401, "give the admin token: Authorization: Bearer, or Basic with it as password")
+                response.headers["WWW-Authenticate"] = 'Basic realm="alert-router"'
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        if self._digest is None or _is_own_preview_call(scope):
+            return _from_loopback(scope)
+        header = dict(scope["headers"]).get(b"authorization", b"")
+        return hmac.compare_digest(sha256(_credential(header)).digest(), self._digest)
+
+
+def _is_own_preview_call(scope: Scope) -> bool:
+    """In preview mode the router itself calls the emulator, which asks for a token of its own."""
+    return bool(scope["path"].startswith("/preview/api/"))
+
+
+def _from_loopback(scope: Scope) -> bool:
+    client = scope.get("client")
+    if client is None:
+        return False
+    try:
+        return ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _credential(header: bytes) -> bytes:
+    """What a Bearer or Basic header carries as its secret; empty for anything else."""
+    scheme, _, value = header.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value.strip()
+    if scheme.lower() == b"basic":
+        try:
+            _, _, password = base64.b64decode(value.strip(), validate=True).partition(b":")
+        except binascii.Error:
+            return b""
+        return password
+    return b""
+
+
+async def _store_unavailable(_request: Request, exc: Exception) -> Response:
+    return _problem(503, f"the store cannot be read: {exc}")
+
+
+def _problem(code: int, error: str) -> Response:
+    return JSONResponse({"error": error}, status_code=code)
+
+
+def _limit(request: Request) -> int | None:
+    text = request.query_params.get("limit", str(PAGE))
+    return int(text) if text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_PAGE else None
+
+
+def _position(cursor: str | None) -> tuple[int, int] | None:
+    if cursor is None:
+        return HIGHEST, HIGHEST
+    notification, _, message = cursor.partition(".")
+    identifier = identifier_of(notification)
+    if identifier is None or not (message.isascii() and message.isdigit() and len(message) < 20):
+        return None
+    return identifier, int(message)
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _notification(outcome: Outcome) -> dict[str, Any]:
+    labels = _labels(outcome)
+    return {
+        "version": 1,
+        "id": text_of(outcome.id),
+        "source": outcome.source,
+        "received_at": _rfc3339(outcome.received_at),
+        "state": outcome.state,
+        "error": outcome.error,
+        "duplicate_of": None if outcome.duplicate_of is None else text_of(outcome.duplicate_of),
+        "map_revision": outcome.map_revision,
+        "alerts": [_verdict(verdict, labels.get(verdict.fingerprint)) for verdict in outcome.verdicts],
+    }
+
+
+def _labels(outcome: Outcome) -> dict[str, Alert]:
+    if outcome.body is None or not outcome.verdicts:
+        return {}
+    try:
+        notification = read(outcome.source, outcome.body)
+    except NotUnderstood:
+        return {}
+    return {alert.fingerprint: alert for alert in notification.alerts}
+
+
+def _verdict(verdict: Verdict, alert: Alert | None) -> dict[str, Any]:
+    return {
+        "fingerprint": verdict.fingerprint,
+        "status": verdict.status,
+        "labels": {} if alert is None else dict(alert.labels),
+        "owner": verdict.owner,
+        "via": None
+        if verdict.via is None
+        else {
+            "stage": verdict.via.stage,
+            "entry": verdict.via.entry,
+            "file": verdict.via.file,
+            "line": verdict.via.line,
+        },
+        "severity": verdict.severity,
+        "incident": verdict.incident,
+        "reason": verdict.reason if verdict.detail is None else f"{verdict.reason}: {verdict.detail}",
+    }
+
+
+def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dict[str, Any]:
+    return {
+        "id": incident.id,
+        "state": incident.state,
+        "source": incident.source,
+        "owner": incident.owner,
+        "orphan": incident.owner is None,
+        "severity": incident.severity,
+        "title": incident.title,
+        "opened_at": _rfc3339(incident.opened_at),
+        "closed_at": None if incident.closed_at is None else _rfc3339(incident.closed_at),
+        "alerts": {"firing": incident.firing, "resolved": incident.resolved},
+        "repeats": incident.repeats,
+        "escalations": [],
+        "acknowledged_by": None,
+        "messages": [
+            {
+                "channel": message.channel_id or fallback,
+                "ts": message.ts,
+                "kind": message.kind,
+                "state": message.state,
+                "error": message.error,
+            }
+            for message in shown
+        ],
+    }
+
+
+def _quarantined(letter: inbox.Quarantined) -> dict[str, Any]:
+    return {
+        "id": text_of(letter.id),
+        "kind": "notification",
+        "at": _rfc3339(letter.received_at),
+        "reason": "not understood",
+        "error": letter.error,
+        "attempts": 0,
+        "channel": None,
+        "summary": f"a notification of {letter.source}",
+    }
+
+
+def _dead(letter: Listed) -> dict[str, Any]:
+    return {
+        "id": f"m{letter.id}",
+        "kind": "delivery",
+        "at": _rfc3339(letter.wanted_at),
+        "reason": letter.error,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "channel": letter.channel_id,
+        "summary": f"{letter.kind} message of incident {letter.incident}" if letter.incident else "a notice",
+    }

@@ -1,0 +1,161 @@
+"""The whole router without its server: store, dispatcher and delivery on one virtual clock; Slack over real HTTP."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from router.core.model import Source
+from router.core.ownership import OwnershipMap
+from router.delivery import Delivery, SlackHealth
+from router.dispatcher import Dispatcher
+from router.inbox import DurableInbox
+from router.notify.slack import SlackSender
+from router.ownership_file import load_map
+from router.preview.workspace import ChannelSeed
+from router.store import inbox, messages
+from router.store.database import Store
+from router.telemetry import Metrics
+from tests.slack import SlackServer
+
+START = datetime(2026, 11, 21, 11, 3, tzinfo=UTC)
+PAYMENTS, LEDGER, FALLBACK = "C0PAYALERT", "C0LEDGER01", "C0ORPHANS1"
+MAP = f"""
+version: 1
+fallback:
+  channel: {{name: ops-orphans, id: {FALLBACK}}}
+teams:
+  payments:
+    channel: {{name: pay-alerts, id: {PAYMENTS}}}
+  ledger:
+    channel: {{name: ledger-alerts, id: {LEDGER}}}
+"""
+
+
+@dataclass
+class Clock:
+    """Time that passes when the test says so, for the router and for Slack alike."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now.timestamp()
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class House:
+    """Tell it something, then `settle`: it decides and delivers until nothing is left to do, time passing as needed."""
+
+    store: Store
+    slack: SlackServer
+    sender: SlackSender
+    ownership: OwnershipMap
+    clock: Clock
+    health: SlackHealth = field(default_factory=SlackHealth)
+    metrics: Metrics = field(default_factory=Metrics)
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.inbox = DurableInbox(
+            store=self.store, last_id=0, drawn=lambda: 0, arrived=asyncio.Event(), wanted=self.wanted
+        )
+        self.dispatcher = Dispatcher(
+            store=self.store,
+            ownership=lambda: self.ownership,
+            clock=self.clock,
+            metrics=self.metrics,
+            wanted=self.wanted,
+        )
+        self.delivery = self.new_delivery()
+
+    def new_delivery(self) -> Delivery:
+        """A delivery as after a restart: what it knew of pacing and of calls under way is gone."""
+        return Delivery(
+            store=self.store,
+            sender=self.sender,
+            ownership=lambda: self.ownership,
+            clock=self.clock,
+            monotonic=self.clock.monotonic,
+            jitter=lambda: 0.0,
+            metrics=self.metrics,
+            wanted=self.wanted,
+            health=self.health,
+        )
+
+    async def tell(self, *alerts: dict[str, Any], group: str = "g", **fields: Any) -> str:
+        """A notification of Alertmanager, durable; its id."""
+        body = {
+            "version": "4",
+            "receiver": "router",
+            "groupKey": group,
+            "externalURL": "http://alertmanager.example.com",
+            "status": "firing",
+            "alerts": list(alerts),
+            **fields,
+        }
+        return await self.inbox.accept(
+            source=Source.ALERTMANAGER, body=json.dumps(body).encode(), error=None, now=self.clock()
+        )
+
+    async def settle(self, *, within: timedelta = timedelta(minutes=10)) -> None:
+        """Decide and deliver until nothing is due within the time; the clock moves only to what is due next."""
+        ends = self.clock() + within
+        while await self.dispatcher.step():
+            pass
+        while True:
+            wait_s = await self.delivery.step()
+            await self.delivery.finish()
+            if wait_s == 0.0:
+                continue
+            due = await self.store.read(messages.next_due)
+            if due is None or due > ends:
+                return
+            self.clock.advance(max(wait_s or 0.0, (due - self.clock()).total_seconds(), 0.01))
+
+    async def sums(self) -> dict[str, int]:
+        found = await self.store.read(inbox.sums)
+        pending, _ = await self.store.read(messages.pending)
+        return {**found, "pending": pending}
+
+
+def alert(
+    name: str = "HighErrorRate", *, team: str | None = "payments", resolved: bool = False, **labels: str
+) -> dict[str, Any]:
+    """One alert as Alertmanager sends it; its fingerprint is its name."""
+    return {
+        "status": "resolved" if resolved else "firing",
+        "labels": {"alertname": name, **({"team": team} if team else {}), **labels},
+        "annotations": {"summary": f"{name} is not as it should be"},
+        "startsAt": "2026-11-21T11:00:00Z",
+        "endsAt": "2026-11-21T11:20:00Z" if resolved else "0001-01-01T00:00:00Z",
+        "generatorURL": "",
+        "fingerprint": name,
+    }
+
+
+@asynccontextmanager
+async def house(path: Path, slack: SlackServer, *, clock: Clock) -> AsyncIterator[House]:
+    """`slack` must run on the same `clock`."""
+    map_file = path / "ownership.yaml"
+    map_file.write_text(MAP, encoding="utf-8")
+    ownership = load_map(map_file)
+    slack.emulator.seed(channels=[ChannelSeed(id=channel.id, name=channel.name) for channel in ownership.channels])
+    store = Store(f"sqlite:///{path / 'router.db'}", append=inbox.append)
+    store.open(asyncio.get_running_loop())
+    metrics = Metrics()
+    sender = await SlackSender.open(token=slack.token, api_url=slack.api_url, metrics=metrics)
+    try:
+        yield House(store=store, slack=slack, sender=sender, ownership=ownership, clock=clock, metrics=metrics)
+    finally:
+        await sender.close()
+        await store.close()

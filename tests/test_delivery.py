@@ -1,0 +1,256 @@
+"""From a stored notification to what people see in Slack, through real HTTP, with everything that Slack may answer."""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from router.preview.faults import Fault, FaultKind
+from router.preview.workspace import Message, TokenState
+from router.store import messages
+from tests.house import FALLBACK, LEDGER, PAYMENTS, Clock, House, alert, house
+from tests.slack import SlackServer
+
+Tell = Callable[[Callable[[House], Awaitable[None]]], SlackServer]
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Iterator[Tell]:
+    """Runs a story in a house of its own; at the end no rule of Slack was violated and the sums balance."""
+    clock = Clock()
+    with SlackServer(clock=clock.monotonic) as slack:
+
+        def run(story: Callable[[House], Awaitable[None]]) -> SlackServer:
+            async def live() -> None:
+                async with house(tmp_path, slack, clock=clock) as opened:
+                    await story(opened)
+                    sums = await opened.sums()
+                assert sums["wanted"] == sums["delivered"] + sums["pending"] + sums["superseded"] + sums["dead"]
+                assert (
+                    sums["accepted"] == sums["deduplicated"] + sums["quarantined"] + sums["decided"] + sums["waiting"]
+                )
+
+            asyncio.run(live())
+            return slack
+
+        yield run
+        slack.check()
+
+
+def header(message: Message) -> str:
+    text: str = message.content.blocks[0]["text"]["text"]
+    return text
+
+
+def test_life_of_a_message(tell: Tell) -> None:
+    """Firing, joined, resolved: one message of one owner, edited, and nobody is called again."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A"))
+        await house.settle()
+        await house.tell(alert("A"), alert("B"))
+        await house.settle()
+        await house.tell(alert("A", resolved=True), alert("B", resolved=True))
+        await house.settle()
+
+    slack = tell(story)
+
+    (message,) = slack.roots(PAYMENTS)
+    assert len(message.revisions) == 3
+    assert "RESOLVED" in header(message)
+    assert slack.emulator.calls == {"chat.postMessage": 1, "chat.update": 2}
+
+
+def test_orphan_goes_to_the_fallback(tell: Tell) -> None:
+    """What nobody owns is one message in the fallback channel, with a stanza to paste."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A", team=None, service="mailer"))
+        await house.settle()
+
+    slack = tell(story)
+
+    (message,) = slack.roots(FALLBACK)
+    assert "NO OWNER" in header(message)
+    assert "mailer" in str(message.content.blocks)
+
+
+def test_refused_channel_reaches_people_in_the_fallback(tell: Tell) -> None:
+    """An archived channel: the fallback channel shows the incident with the reason, and later its end."""
+
+    async def story(house: House) -> None:
+        house.slack.emulator.script(Fault(kind=FaultKind.ARCHIVE_CHANNEL, channel=PAYMENTS, nth=1))
+        await house.tell(alert("A"))
+        await house.settle()
+        assert house.health.channels_refused == {PAYMENTS: "is_archived"}
+        await house.tell(alert("A", resolved=True))
+        await house.settle()
+
+    slack = tell(story)
+
+    (message,) = slack.roots(FALLBACK)
+    assert slack.roots(PAYMENTS) == []
+    assert "is_archived" in str(message.revisions[0].blocks)
+    assert "RESOLVED" in header(message)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(kind=FaultKind.RATE_LIMITED, nth=1, seconds=7), id="429 with Retry-After"),
+        pytest.param(Fault(kind=FaultKind.RATE_LIMITED_BARE, nth=1), id="429 without"),
+        pytest.param(Fault(kind=FaultKind.UNAVAILABLE, nth=1), id="503"),
+        pytest.param(Fault(kind=FaultKind.SERVER_ERROR, nth=1, accepted=False), id="500 with a page"),
+        pytest.param(Fault(kind=FaultKind.CLOSE, nth=1, accepted=False), id="closed without an answer"),
+        pytest.param(Fault(kind=FaultKind.RESET, nth=1, accepted=False), id="reset"),
+        pytest.param(Fault(kind=FaultKind.HTML, nth=1, accepted=False), id="a captive portal"),
+        pytest.param(Fault(kind=FaultKind.WRONG_TYPE, nth=1, accepted=False), id="text"),
+        pytest.param(Fault(kind=FaultKind.FATAL_ERROR, nth=1, accepted=False), id="fatal_error"),
+    ],
+)
+def test_passing_fault_is_retried(tell: Tell, fault: Fault) -> None:
+    """Whatever goes wrong once, the message is there in the end, once."""
+
+    async def story(house: House) -> None:
+        house.slack.emulator.script(fault)
+        await house.tell(alert("A"))
+        await house.settle()
+
+    slack = tell(story)
+
+    assert len(slack.roots(PAYMENTS)) == 1
+
+
+def test_refused_token_keeps_everything(tell: Tell) -> None:
+    """A revoked token loses nothing: the messages wait, and go out when the token lives again."""
+
+    async def story(house: House) -> None:
+        house.slack.emulator.set_token(TokenState.REVOKED)
+        await house.tell(alert("A"), alert("B", team="ledger"))
+        await house.settle(within=timedelta(seconds=10))
+        assert house.health.state == "token_revoked"
+        assert (await house.sums())["pending"] == 2
+        house.slack.emulator.set_token(TokenState.LIVE)
+        await house.settle()
+        assert house.health.state == "ok"
+
+    slack = tell(story)
+
+    assert (len(slack.roots(PAYMENTS)), len(slack.roots(LEDGER))) == (1, 1)
+
+
+def test_deleted_message_is_posted_anew(tell: Tell) -> None:
+    """Somebody deleted the message: the next state is a new post, and edits go there."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A"))
+        await house.settle()
+        (message,) = house.slack.roots(PAYMENTS)
+        await asyncio.to_thread(_delete, house.slack, PAYMENTS, message.ts)
+        await house.tell(alert("A"), alert("B"))
+        await house.settle()
+
+    slack = tell(story)
+
+    (message,) = slack.roots(PAYMENTS)
+    assert len(message.revisions) == 1
+
+
+def _delete(slack: SlackServer, channel: str, ts: str) -> None:
+    request = urllib.request.Request(
+        f"{slack.api_url}chat.delete",
+        data=json.dumps({"channel": channel, "ts": ts}).encode(),
+        headers={"Authorization": f"Bearer {slack.token}", "Content-Type": "application/json; charset=utf-8"},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert json.load(answer)["ok"]
+
+
+def test_burst_is_paced(tell: Tell) -> None:
+    """Many groups for one channel go out one a second; another channel does not wait for them."""
+
+    async def story(house: House) -> None:
+        for number in range(8):
+            await house.tell(alert(f"A{number}"), group=f"g{number}")
+        await house.tell(alert("L", team="ledger"), group="other")
+        await house.settle()
+
+    slack = tell(story)
+
+    posted = [float(message.ts) for message in slack.roots(PAYMENTS)]
+    assert len(posted) == 8
+    assert min(later - earlier for earlier, later in pairwise(posted)) >= 1
+    assert float(slack.roots(LEDGER)[0].ts) - posted[0] < 1
+
+
+def test_crash_before_the_send_loses_nothing(tell: Tell) -> None:
+    """Killed between claim and send: after the lease it is sent, once."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A"))
+        await house.dispatcher.step()
+        claim = partial(
+            messages.claim,
+            now=house.clock(),
+            lease=timedelta(seconds=20),
+            posts=5,
+            edits=5,
+            blocked=(),
+            fallback=FALLBACK,
+        )
+        assert len(await house.store.write(claim)) == 1
+        house.delivery = house.new_delivery()
+        await house.settle()
+
+    slack = tell(story)
+
+    assert len(slack.roots(PAYMENTS)) == 1
+
+
+def test_crash_before_the_record_repeats_at_most_once(tell: Tell) -> None:
+    """Killed after Slack took it and before that was recorded: one more post, and edits find the newer one."""
+
+    async def story(house: House) -> None:
+        house.slack.emulator.script(Fault(kind=FaultKind.CLOSE, nth=1, accepted=True))
+        await house.tell(alert("A"))
+        await house.settle()
+        await house.tell(alert("A", resolved=True))
+        await house.settle()
+
+    slack = tell(story)
+
+    first, second = slack.roots(PAYMENTS)
+    assert (len(first.revisions), "RESOLVED" in header(second)) == (1, True)
+
+
+def test_duplicate_changes_nothing(tell: Tell) -> None:
+    """The other member of a pair tells the same: counted, and Slack is not called."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A"))
+        await house.settle()
+        await house.tell(alert("A"), externalURL="http://other-member.example.com")
+        await house.settle()
+        assert (await house.sums())["deduplicated"] == 1
+
+    slack = tell(story)
+
+    assert slack.emulator.calls == {"chat.postMessage": 1}
+
+
+def test_unreadable_alert_does_not_sink_its_group(tell: Tell) -> None:
+    """One alert of a group has no labels that can be read: the others are delivered, and the fallback hears of it."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A"), {"status": "firing", "labels": ["not", "labels"]})
+        await house.settle()
+
+    slack = tell(story)
+
+    assert (len(slack.roots(PAYMENTS)), len(slack.roots(FALLBACK))) == (1, 1)
