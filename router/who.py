@@ -27,7 +27,7 @@ Json = dict[str, Any]  # Any: what json.dumps takes
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("labels", metavar="LABEL=VALUE", nargs=-1)
+@click.argument("labels", metavar="[LABEL=VALUE]...", nargs=-1)
 @click.option("--annotation", "annotations", metavar="NAME=VALUE", multiple=True, help="An annotation; repeatable.")
 @click.option("--expect", metavar="TEAM", help="Exit 1 unless this team owns it.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs; stable, versioned.")
@@ -254,7 +254,7 @@ def _severity(resolution: Resolution) -> str:
     if hints.respond_within is None:
         return f"{hints.severity}, no deadline"
     within = f"{hints.severity}, respond within {hints.respond_within}"
-    return f"{within} of business hours" if hints.hours is Hours.BUSINESS else within
+    return f"{within}, in business hours" if hints.hours is Hours.BUSINESS else within
 
 
 def _channels(resolution: Resolution) -> str:

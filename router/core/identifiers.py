@@ -6,6 +6,7 @@ database do not meet. Crockford's base 32: no I, L, O, U, so that somebody can r
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _EPOCH_MS = 1_577_836_800_000  # 2020-01-01
 _LENGTH = 13
 _DRAWN_BITS = 22
@@ -13,11 +14,17 @@ HIGHEST = (1 << 63) - 1
 
 
 def text_of(identifier: int) -> str:
-    letters = []
-    for _ in range(_LENGTH):
-        letters.append(_ALPHABET[identifier & 31])
-        identifier >>= 5
-    return "".join(reversed(letters))
+    # Two letters at a time: every answer to a sender carries one.
+    pairs = _PAIRS
+    return (
+        _ALPHABET[identifier >> 60]
+        + pairs[identifier >> 50 & 1023]
+        + pairs[identifier >> 40 & 1023]
+        + pairs[identifier >> 30 & 1023]
+        + pairs[identifier >> 20 & 1023]
+        + pairs[identifier >> 10 & 1023]
+        + pairs[identifier & 1023]
+    )
 
 
 def identifier_of(text: str) -> int | None:

@@ -713,12 +713,12 @@ def _drift(answers: _Answers, answered: Stage, owner: Team | None) -> Iterator[D
 def _disagreement(stage: Stage, opinion: _Opinion, owner: Team | None, *, below: bool) -> Iterator[Drift]:
     """A lower stage that says something else, and every stage that names a team which is no more."""
     if opinion.named is None:
-        if below:
+        if below:  # not the answer itself
             yield _differing(stage, opinion, says="drop", message=f'{stage} "{opinion.entry}" drops it')
         return
     team, active = opinion.named.team, opinion.named.active
     gone = f'team "{team.id}" is dissolved, its successor is "{active.id}"' if team is not active else None
-    if below and active is not owner:
+    if active is not owner:
         message = f'{stage} "{opinion.entry}" says "{team.id}"' + (f"; {gone}" if gone else "")
         yield _differing(stage, opinion, says=team.id, message=message)
     elif gone is not None:
