@@ -21,10 +21,10 @@ class ActiveMap:
         """Raises OwnershipFileInvalid."""
         self._path = path
         self._clock = clock
-        self._current = load_map(path)
         self._reloading = asyncio.Lock()
-        self.loaded_at = clock()
         self.error: str | None = None
+        self.listeners: list[Callable[[OwnershipMap], None]] = []
+        self._take(load_map(path))
 
     def __call__(self) -> OwnershipMap:
         return self._current
@@ -38,7 +38,14 @@ class ActiveMap:
                 self.error = str(exc)
                 log.error("map_reload_failed", file=str(self._path), error=self.error, kept=self._current.revision[:12])
                 raise
-            self._current = loaded
-            self.loaded_at = self._clock()
-            self.error = None
+            self._take(loaded)
         log.info("map_loaded", file=str(self._path), revision=loaded.revision[:12], teams=len(loaded.teams))
+
+    def _take(self, loaded: OwnershipMap) -> None:
+        self._current = loaded
+        self.loaded_at = self._clock()
+        self.error = None
+        for warning in loaded.warnings:
+            log.warning("map_warning", finding=str(warning), help=warning.help)
+        for listener in self.listeners:
+            listener(loaded)

@@ -97,9 +97,7 @@ class Api:
         return PlainTextResponse(f"loaded map {self._ownership().revision[:12]}\n")
 
     async def metrics(self, _request: Request) -> Response:
-        sums = await self._store.read(inbox.sums)
-        pending, oldest = await self._store.read(messages.pending)
-        opened, orphaned = await self._store.read(incidents.open_counts)
+        sums, (pending, oldest), (opened, orphaned) = await self._store.read(_figures)
         self._metrics.observe_sums(
             sums,
             pending=pending,
@@ -109,15 +107,11 @@ class Api:
             map_ok=self._ownership.error is None,
             map_loaded_at=self._ownership.loaded_at,
             map_revision=self._ownership().revision[:12],
-            commits=self._store.commits,
         )
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def status(self, _request: Request) -> Response:
-        def figures(connection: Connection) -> tuple[dict[str, int], tuple[int, datetime | None], tuple[int, int]]:
-            return inbox.sums(connection), messages.pending(connection), incidents.open_counts(connection)
-
-        sums, (pending, oldest), (opened, orphaned) = await self._store.read(figures)
+        sums, (pending, oldest), (opened, orphaned) = await self._store.read(_figures)
         ownership, health = self._ownership(), self._health
         return JSONResponse(
             {
@@ -245,6 +239,11 @@ class OperatorsOnly:
         return hmac.compare_digest(sha256(_credential(header)).digest(), self._digest)
 
 
+def _figures(connection: Connection) -> tuple[dict[str, int], tuple[int, datetime | None], tuple[int, int]]:
+    """Sums, pending messages and open incidents, in one consistent read: only so do they balance."""
+    return inbox.sums(connection), messages.pending(connection), incidents.open_counts(connection)
+
+
 def _is_own_preview_call(scope: Scope) -> bool:
     """In preview mode the router itself calls the emulator, which asks for a token of its own."""
     return bool(scope["path"].startswith("/preview/api/"))
@@ -255,9 +254,11 @@ def _from_loopback(scope: Scope) -> bool:
     if client is None:
         return False
     try:
-        return ipaddress.ip_address(client[0]).is_loopback
+        address = ipaddress.ip_address(client[0])
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _credential(header: bytes) -> bytes:

@@ -7,6 +7,7 @@ import click
 
 from router.config import settings
 from router.core.errors import CannotStart, OwnershipFileInvalid
+from router.ownership_file import render_findings
 from router.telemetry import configure_logs
 from router.who import who
 
@@ -55,7 +56,8 @@ def serve(ownership: str, database: str, listen: str) -> None:
       ROUTER_SLACK_TOKEN    the bot's token; unset: preview mode, a page instead of Slack
       ROUTER_INTAKE_TOKENS  source:token, separated by commas or lines; unset: only this
                             machine may send
-      ROUTER_ADMIN_TOKEN    opens /api, /metrics and /-/reload to other machines
+      ROUTER_ADMIN_TOKEN    asked for on /api, /metrics, /-/reload and /preview; unset: these
+                            answer this machine only
     \b
     Also:
       ROUTER_SLACK_API_URL  Slack's own unless set; ends in /api/
@@ -79,7 +81,7 @@ def serve(ownership: str, database: str, listen: str) -> None:
         click.echo(f"router: {exc}", err=True)
         sys.exit(COULD_NOT_START)
     except OwnershipFileInvalid as exc:
-        click.echo(f"router: the ownership map cannot be used.\n\n{exc}", err=True)
+        click.echo(f"router: the ownership map cannot be used.\n\n{render_findings(exc.findings)}", err=True)
         sys.exit(COULD_NOT_START)
 
 

@@ -35,6 +35,7 @@ log = structlog.get_logger()
 LEASE = timedelta(seconds=20)
 # How many calls to Slack may be under way. Its limits, not ours, decide the throughput.
 IN_FLIGHT = 16
+SHORTEST_WAIT_S = 0.001
 
 
 class Sender(Protocol):
@@ -120,7 +121,7 @@ class Delivery:
                     lease=LEASE,
                     posts=posts,
                     edits=edits,
-                    blocked=self._pacing.blocked_channels(self._monotonic()),
+                    blocked=self._pacing.blocked_channels(now),
                     fallback=fallback,
                 )
             )
@@ -128,12 +129,9 @@ class Delivery:
                 self._start(message, message.channel_id or fallback)
             if claimed:
                 return 0.0
-        return await self._pause()
-
-    async def _pause(self) -> float | None:
-        """Until the pacing opens something, or a message gets due."""
-        opens = self._pacing.next_free(self._monotonic())
-        return None if opens is None else max(0.0, opens - self._monotonic())
+        # Of the same instant as what was blocked: a channel that opened meanwhile must not be missed.
+        opens = self._pacing.next_free(now)
+        return None if opens is None else max(SHORTEST_WAIT_S, opens - self._monotonic())
 
     async def finish(self) -> None:
         """Wait for the calls that are under way; their answers are recorded."""
@@ -164,7 +162,7 @@ class Delivery:
             try:
                 ts = await self._send(outgoing)
             except DeliveryFailed as failed:
-                await self._failed(message, channel_id, failed)
+                await self._failed(outgoing, failed)
             else:
                 await self._delivered(outgoing, ts)
         finally:
@@ -250,11 +248,12 @@ class Delivery:
             await self._store.write(self._unrecorded[0])
             self._unrecorded.popleft()
 
-    async def _failed(self, message: Claimed, channel_id: str, failed: DeliveryFailed) -> None:
-        now = self._clock()
+    async def _failed(self, outgoing: _Outgoing, failed: DeliveryFailed) -> None:
+        message, channel_id, now = outgoing.message, outgoing.channel_id, self._clock()
         ownership = self._ownership()
         failure = treated_as(failed.failure, attempt=message.attempt)
         facts = {
+            "notification": outgoing.reference,
             "message": message.id,
             "incident": message.incident,
             "kind": message.kind,

@@ -11,7 +11,7 @@ from router.core.errors import StoreUnavailable
 from router.core.identifiers import next_identifier, text_of
 from router.core.model import Cause, Notice, Source
 from router.store import inbox, messages
-from router.store.database import Store
+from router.store.database import ANSWER_WITHIN_S, Store
 from router.store.decisions import accept_quarantined
 
 log = structlog.get_logger()
@@ -50,7 +50,11 @@ class DurableInbox:
                 last_at=now,
                 reference=text_of(identifier),
             )
-            await self._store.write(partial(accept_quarantined, row=row, notice=notice))
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await self._store.write(partial(accept_quarantined, row=row, notice=notice))
+            except TimeoutError as exc:
+                raise StoreUnavailable("the disk does not answer") from exc
             self._wanted.set()
         return text_of(identifier)
 

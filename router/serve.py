@@ -1,6 +1,7 @@
 """The composition root: wires everything, and is the only place that reads the clock and draws random numbers."""
 
 import asyncio
+import gc
 import random
 import secrets
 import signal
@@ -59,10 +60,11 @@ async def _serve(settings: Settings) -> None:
     tokens = IntakeTokens.parse(settings.intake_tokens) if settings.intake_tokens is not None else IntakeTokens()
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(closing(_listening(settings.listen)))
-        store = Store(settings.database, append=inbox.append)
+        metrics = Metrics()
+        store = Store(settings.database, append=inbox.append, metrics=metrics)
         stack.push_async_callback(store.close)
         store.open(asyncio.get_running_loop())
-        router = _Router(settings, ownership, store, tokens, port=listening.getsockname()[1])
+        router = _Router(settings, ownership, store, tokens, metrics, port=listening.getsockname()[1])
         await router.serve(listening, last_id=await store.read(inbox.last_id))
 
 
@@ -70,14 +72,21 @@ class _Router:
     """One running router."""
 
     def __init__(
-        self, settings: Settings, ownership: ActiveMap, store: Store, tokens: IntakeTokens, *, port: int
+        self,
+        settings: Settings,
+        ownership: ActiveMap,
+        store: Store,
+        tokens: IntakeTokens,
+        metrics: Metrics,
+        *,
+        port: int,
     ) -> None:
         self._settings = settings
         self._ownership = ownership
         self._store = store
         self._tokens = tokens
         self._url = f"http://{settings.listen.url_host}:{port}"
-        self._metrics = Metrics()
+        self._metrics = metrics
         self._arrived = asyncio.Event()
         self._wanted = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -85,8 +94,10 @@ class _Router:
 
     async def serve(self, listening: socket.socket, *, last_id: int) -> None:
         """Answer requests, decide and deliver until stopped; then finish what is under way, in this order."""
-        preview = _preview(self._ownership()) if self._settings.slack_token is None else None
-        server = uvicorn.Server(uvicorn.Config(self._app(preview, last_id=last_id), **uvicorn_settings()))
+        preview = _preview(self._ownership) if self._settings.slack_token is None else None
+        server = uvicorn.Server(
+            uvicorn.Config(self._app(preview, last_id=last_id), **uvicorn_settings(metrics=self._metrics))
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
@@ -94,6 +105,9 @@ class _Router:
         answering = loop.create_task(_answer(server, listening), name="http")
         deciding = loop.create_task(self._decide(), name="dispatcher")
         delivering = loop.create_task(self._deliver(preview), name="delivery")
+        # What was made until now lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         self._say_ready(preview)
         stopped = loop.create_task(self._stopping.wait())
         await asyncio.wait((answering, deciding, delivering, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -168,7 +182,12 @@ class _Router:
         )
 
         async def step() -> float | None:
-            return 0.0 if await dispatcher.step() else None
+            began_s = time.monotonic()
+            decided = await dispatcher.step()
+            rest_s = decided.rest_s(took_s=time.monotonic() - began_s, arriving=self._arrived.is_set(), now=now())
+            if rest_s > 0:
+                await _wait(self._stopping, rest_s)
+            return 0.0 if decided.full else None
 
         await self._keep_doing("dispatcher", step, woken=self._arrived)
 
@@ -213,9 +232,13 @@ class _Router:
                 wait_s = AFTER_FAILURE_S
             if wait_s == 0.0:
                 continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S if wait_s is None else min(wait_s, POLL_S)):
-                    await woken.wait()
+            await _wait(woken, POLL_S if wait_s is None else min(wait_s, POLL_S))
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
 
 
 async def _answer(server: uvicorn.Server, listening: socket.socket) -> None:
@@ -250,8 +273,8 @@ class _Preview:
     token: str
 
 
-def _preview(ownership: OwnershipMap) -> _Preview:
-    """A workspace with the channels and user groups of the map."""
+def _preview(ownership: ActiveMap) -> _Preview:
+    """A workspace with the channels and user groups of the map, also of one that is loaded later."""
     # Imported here: with a token none of it is needed, and it would cost memory and time at every start.
     from router.preview.app import preview_app
     from router.preview.emulator import Emulator
@@ -259,13 +282,18 @@ def _preview(ownership: OwnershipMap) -> _Preview:
 
     token = f"xoxb-{secrets.token_hex(16)}"
     emulator = Emulator(clock=time.time, token=token)
-    mentions = [ownership.fallback.mention, *(team.mention for team in ownership.teams.values())]
-    emulator.seed(
-        channels=[ChannelSeed(id=channel.id, name=channel.name) for channel in ownership.channels],
-        usergroups=[
-            UsergroupSeed(id=mention.group_id, handle=mention.group_id.lower())
-            for mention in mentions
-            if mention is not None and mention.group_id is not None
-        ],
-    )
+
+    def seed(loaded: OwnershipMap) -> None:
+        mentions = [loaded.fallback.mention, *(team.mention for team in loaded.teams.values())]
+        emulator.seed(
+            channels=[ChannelSeed(id=channel.id, name=channel.name) for channel in loaded.channels],
+            usergroups=[
+                UsergroupSeed(id=mention.group_id, handle=mention.group_id.lower())
+                for mention in mentions
+                if mention is not None and mention.group_id is not None
+            ],
+        )
+
+    seed(ownership())
+    ownership.listeners.append(seed)
     return _Preview(app=preview_app(emulator, control=False), token=token)

@@ -110,7 +110,7 @@ class House:
     async def settle(self, *, within: timedelta = timedelta(minutes=10)) -> None:
         """Decide and deliver until nothing is due within the time; the clock moves only to what is due next."""
         ends = self.clock() + within
-        while await self.dispatcher.step():
+        while (await self.dispatcher.step()).full:
             pass
         while True:
             wait_s = await self.delivery.step()
@@ -150,9 +150,9 @@ async def house(path: Path, slack: SlackServer, *, clock: Clock) -> AsyncIterato
     map_file.write_text(MAP, encoding="utf-8")
     ownership = load_map(map_file)
     slack.emulator.seed(channels=[ChannelSeed(id=channel.id, name=channel.name) for channel in ownership.channels])
-    store = Store(f"sqlite:///{path / 'router.db'}", append=inbox.append)
-    store.open(asyncio.get_running_loop())
     metrics = Metrics()
+    store = Store(f"sqlite:///{path / 'router.db'}", append=inbox.append, metrics=metrics)
+    store.open(asyncio.get_running_loop())
     sender = await SlackSender.open(token=slack.token, api_url=slack.api_url, metrics=metrics)
     try:
         yield House(store=store, slack=slack, sender=sender, ownership=ownership, clock=clock, metrics=metrics)

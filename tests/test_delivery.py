@@ -229,6 +229,21 @@ def test_crash_before_the_record_repeats_at_most_once(tell: Tell) -> None:
     assert (len(first.revisions), "RESOLVED" in header(second)) == (1, True)
 
 
+def test_changes_that_are_decided_together_are_one_message(tell: Tell) -> None:
+    """Firing, joined and resolved, all waiting when the router looks: one post, with the last state."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A"))
+        await house.tell(alert("A"), alert("B"))
+        await house.tell(alert("A", resolved=True), alert("B", resolved=True))
+        await house.settle()
+
+    slack = tell(story)
+
+    (message,) = slack.roots(PAYMENTS)
+    assert (len(message.revisions), "RESOLVED" in header(message)) == (1, True)
+
+
 def test_duplicate_changes_nothing(tell: Tell) -> None:
     """The other member of a pair tells the same: counted, and Slack is not called."""
 

@@ -88,7 +88,7 @@ def card(
         timezone=timezone,
         reference=text_of(incident.last_notification),
         drift=tuple(dict.fromkeys(word for _, tracked in shown(incident) for word in tracked.explanation.drift)),
-        orphan=_orphan_help(alerts[0].alert, lead, ownership) if incident.owner is None else None,
+        orphan=_orphan_help(alerts[0].alert, lead, told, ownership) if incident.owner is None else None,
         undelivered=None if undelivered is None else replace(undelivered, team=name or ""),
         sender=told[lead.notification].sender if lead.notification in told else "",
     )
@@ -127,10 +127,12 @@ def _mention(kind: MessageKind, team: Team | None, ownership: OwnershipMap) -> M
     return team.mention
 
 
-def _orphan_help(alert: Alert, lead: Tracked, ownership: OwnershipMap) -> OrphanHelp:
+def _orphan_help(alert: Alert, lead: Tracked, told: Mapping[int, Notification], ownership: OwnershipMap) -> OrphanHelp:
+    route_labels = told[lead.notification].route_labels if lead.notification in told else {}
+    evidence = {**route_labels, **alert.labels}
     return OrphanHelp(
         # That the fallback has no answer either goes without saying: the message is there.
         tried=tuple(tried for tried in lead.explanation.tried if tried.stage is not Stage.FALLBACK),
-        nearest=nearest(ownership, alert.labels),
-        stanza=stanza(ownership, alert.labels),
+        nearest=nearest(ownership, evidence),
+        stanza=stanza(ownership, evidence),
     )

@@ -7,6 +7,7 @@ RouterError
 ├── NotUnderstood            a body is not of its source's shape; it is quarantined
 ├── StoreUnavailable         nothing was written; the sender is answered 503
 │   └── StoreOverloaded      too much is waiting for the disk
+├── StoreConflict            a write contradicts what is stored; a defect of ours, and nothing of it was written
 └── DeliveryFailed           Slack did not take a message; carries class, reason and wait
 """
 
@@ -67,6 +68,10 @@ class StoreUnavailable(RouterError):
 
 class StoreOverloaded(StoreUnavailable):
     """More waits for the disk than may wait. Senders come back: Alertmanager retries a 503 at once."""
+
+
+class StoreConflict(RouterError):
+    """A write contradicts what is stored. It is a defect: nothing of that write is there, the rest of its batch is."""
 
 
 class DeliveryFailed(RouterError):

@@ -116,6 +116,7 @@ def decide(
     verdicts = [shares.place(alert, sender=sender) for alert in notification.alerts]
     if last is not None and last.content == content:
         shares.repeat(notification.alerts)
+        verdicts = [_repeated(verdict) for verdict in verdicts]
     changed = shares.changed()
     verdicts.extend(
         Verdict(
@@ -140,6 +141,10 @@ def decide(
         if changed or last is None
         else None,
     )
+
+
+def _repeated(verdict: Verdict) -> Verdict:
+    return replace(verdict, reason=Reason.REPEATED) if verdict.reason is Reason.STILL_FIRING else verdict
 
 
 def messages_of(incident: Incident) -> Iterable[Wanted]:

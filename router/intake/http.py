@@ -40,8 +40,6 @@ SMALL_BODY_BYTES = 64 * KIB
 # of huge bodies cannot shut out the others.
 RECEIVING_BYTES_LARGE = 96 * MIB
 RECEIVING_BYTES = 128 * MIB
-# The answer is out within two seconds then, and Alertmanager tries again at once. Waiting would hold up its group.
-ACCEPT_TIMEOUT_S = 1.5
 # A sender reads our refusal only if its connection is not reset, so some of what it still sends is taken and dropped.
 LINGER_BYTES = 32 * MIB
 LOG_AGAIN_AFTER = timedelta(minutes=1)
@@ -54,7 +52,8 @@ class Inbox(Protocol):
     def accept(self, *, source: Source, body: bytes, error: str | None, now: datetime) -> Awaitable[str]:
         """The notification's id, once its bytes are on stable storage; with an `error` it is quarantined.
 
-        Raises StoreUnavailable or StoreOverloaded. Cancelled if it takes too long; it may have been stored even so.
+        Raises StoreUnavailable or StoreOverloaded, also when the disk hangs, so that a sender is answered within two
+        seconds; then it may have been stored even so.
         """
 
     def refused(self, *, source: Source, error: str, now: datetime) -> None:
@@ -77,7 +76,6 @@ class Intake:
         self._tokens = tokens
         self._clock = clock
         self._otherwise = otherwise
-        self._accept_seconds = metrics.accept_seconds
         self._unknown = metrics.requests.labels("unknown", "404")
         endpoints = [_endpoint(source, metrics) for source in Source]
         # Both spellings are served: a redirect would make Alertmanager come back with GET and without the body, and it
@@ -86,7 +84,6 @@ class Intake:
         self._receiving = _Receiving()
         self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="intake-large")
         self._log = structlog.get_logger().bind()
-        self._patience = _Patience(ACCEPT_TIMEOUT_S)
         self._failures = _Failures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,31 +135,25 @@ class Intake:
     async def _store(self, source: Source, body: bytes, *, encoded: bool) -> "_Answer":
         now = self._clock()
         try:
-            with self._accept_seconds.time(), self._patience:
-                looked_at = await self._look_at(source, body, encoded=encoded)
-                identifier = await self._inbox.accept(
-                    source=source, body=looked_at.body, error=looked_at.error, now=now
-                )
-        except TimeoutError:
-            return self._not_stored(source, "not stored in time, please send again", now=now)
+            if encoded:
+                # Never unpacked: 100 kB can be 100 MB. No known sender compresses.
+                error: str | None = "compressed bodies are not read: send it as it is"
+            elif len(body) <= SMALL_BODY_BYTES:
+                body, error = _look_at(source, body)
+            else:
+                loop = asyncio.get_running_loop()
+                body, error = await loop.run_in_executor(self._large, _look_at, source, body)
+            identifier = await self._inbox.accept(source=source, body=body, error=error, now=now)
         except StoreOverloaded as exc:
             return self._not_stored(source, "overloaded, please send again", now=now, cause=str(exc))
         except StoreUnavailable as exc:
             return self._not_stored(source, "could not be stored, please send again", now=now, cause=str(exc))
-        if looked_at.error is None:
+        if error is None:
             # At debug: a herd would make 6,000 lines a second of it. What became of it is logged when it is decided.
             self._log.debug("notification_accepted", notification=identifier, source=source.value)
             return _Answer(code=200, body=b'{"status":"accepted","id":"%b"}\n' % identifier.encode())
-        self._warn("notification_quarantined", source, looked_at.error, now=now, notification=identifier)
-        return _Answer(code=202, body=_line(status="quarantined", id=identifier, error=looked_at.error))
-
-    async def _look_at(self, source: Source, body: bytes, *, encoded: bool) -> "_LookedAt":
-        if encoded:
-            # Never unpacked: 100 kB can be 100 MB. No known sender compresses.
-            return _LookedAt(body=body, error="compressed bodies are not read: send it as it is")
-        if len(body) <= SMALL_BODY_BYTES:
-            return _look_at(source, body)
-        return await asyncio.get_running_loop().run_in_executor(self._large, _look_at, source, body)
+        self._warn("notification_quarantined", source, error, now=now, notification=identifier)
+        return _Answer(code=202, body=_line(status="quarantined", id=identifier, error=error))
 
     def _not_stored(self, source: Source, error: str, *, now: datetime, cause: str = "") -> "_Answer":
         # 503 and nothing else: Alertmanager tries again at once after 5xx, but after 4xx, 429 too, only with its next
@@ -254,27 +245,20 @@ class _Head(NamedTuple):
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
-        authorization = b""
-        encoded = False
-        content_length = 0
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                content_length = int(value) if value.isdigit() else 0
-            elif name == b"authorization":
-                authorization = value
-            elif name == b"content-encoding":
-                encoded = value.strip().lower() not in (b"", b"identity")
-        return cls(authorization=authorization, encoded=encoded, content_length=content_length)
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        encoding = headers.get(b"content-encoding", b"")
+        return cls(
+            authorization=headers.get(b"authorization", b""),
+            encoded=encoding.strip().lower() not in (b"", b"identity"),
+            content_length=int(length) if length.isdigit() else 0,
+        )
 
 
-class _LookedAt(NamedTuple):
-    body: bytes  # what to store
-    error: str | None  # why it goes into quarantine
-
-
-def _look_at(source: Source, body: bytes) -> _LookedAt:
+def _look_at(source: Source, body: bytes) -> tuple[bytes, str | None]:
+    """What to store, and why it goes into quarantine."""
     body = without_secrets(source, body)
-    return _LookedAt(body=body, error=shape_error(source, body))
+    return body, shape_error(source, body)
 
 
 class _Receiving:
@@ -322,47 +306,6 @@ class _Body:
         whole = b"".join(self._pieces)
         self._pieces.clear()
         return whole
-
-
-class _Patience:
-    """`with` it, what takes too long is cancelled and raises TimeoutError.
-
-    As asyncio.timeout, but with one timer for all: a timer each costs twice as much as looking at the body.
-    """
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._until: dict[asyncio.Task[object], float] = {}  # the oldest first
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._until[_this_task()] = loop.time() + self._timeout_s
-        if self._timer is None:
-            self._timer = loop.call_later(self._timeout_s, self._cancel_overdue, loop)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        task = _this_task()
-        overdue = self._until.pop(task, None) is None
-        if overdue and task.uncancel() == 0 and kind is asyncio.CancelledError:
-            raise TimeoutError from error
-
-    def _cancel_overdue(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        for task, until in tuple(self._until.items()):
-            if until > loop.time():
-                self._timer = loop.call_at(until, self._cancel_overdue, loop)
-                return
-            del self._until[task]
-            task.cancel()
-
-
-def _this_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 (an ASGI application runs in a task)
-    return task
 
 
 class _Failures:

@@ -272,7 +272,7 @@ ENGLISH = Words(
     error="Error",
     first="First",
     last="Last",
-    look="Look at it with `router dead list`, send it through again with `router dead replay`.",
+    look="It is kept: see `/api/v1/dead-letters`.",
     units=("d", "h", "min", "s"),
 )
 
@@ -403,7 +403,7 @@ JAPANESE = Words(
     error="エラー",
     first="最初",
     last="最後",
-    look="`router dead list` で確認し、`router dead replay` で再処理できます。",
+    look="保存されています: `/api/v1/dead-letters` を参照。",
     units=("日", "時間", "分", "秒"),
 )
 

@@ -11,6 +11,7 @@ import os
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from router.core.errors import CannotStart, StoreOverloaded, StoreUnavailable
+from router.core.errors import CannotStart, StoreConflict, StoreOverloaded, StoreUnavailable
 from router.store.schema import MIGRATIONS
+from router.telemetry import Metrics
 
 log = structlog.get_logger()
 
@@ -32,6 +34,9 @@ BATCH_UNITS = 512
 BATCH_BYTES = 8 * 1024 * 1024
 # What may wait for the disk before senders are told to come back.
 QUEUED_BYTES = 128 * 1024 * 1024
+# A sender is answered within two seconds, also when the disk hangs: Alertmanager tries again at once after a 503.
+ANSWER_WITHIN_S = 1.5
+GATHERING_TURNS = 8
 SYNCHRONOUS_FULL = 2
 ENGINE = "sqlite"
 
@@ -67,6 +72,7 @@ class _Unit:
     work: Callable[[Connection], Any] | None = None
     row: tuple[Any, ...] = ()
     size: int = 0
+    answer_by: float = 0.0  # loop time; for bodies only
     result: Any = None
     failure: BaseException | None = None
 
@@ -74,19 +80,24 @@ class _Unit:
 class Store:
     """Open with `open`, close with `close`. `append`, `write` and `read` belong to one event loop."""
 
-    def __init__(self, url: str, *, append: Callable[[Connection, list[tuple[Any, ...]]], None]) -> None:
+    def __init__(
+        self, url: str, *, append: Callable[[Connection, list[tuple[Any, ...]]], None], metrics: Metrics
+    ) -> None:
         self._path = _file_of(url)
         self._append = append
+        self._metrics = metrics
         self._connection: sqlite3.Connection | None = None
         self._lock_file: int | None = None
-        self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._gathered: list[_Unit] = []  # in this turn of the event loop
+        self._queue: queue.SimpleQueue[list[_Unit] | None] = queue.SimpleQueue()
+        self._unanswered: deque[_Unit] = deque()  # bodies, the oldest first
+        self._watch: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
         self._reading: sqlite3.Connection | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._failing = False
-        self.commits = 0
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Create or check the schema and start the writer. Raises CannotStart with what to do."""
@@ -102,11 +113,22 @@ class Store:
             ) from exc
         self._thread.start()
 
-    async def append(self, row: tuple[Any, ...], *, size: int) -> None:
-        """Commit one row of the inbox with all others that wait. Raises StoreUnavailable; then nothing was written."""
+    def append(self, row: tuple[Any, ...], *, size: int) -> asyncio.Future[None]:
+        """Commit one row of the inbox with all others that wait.
+
+        The future, or this call, raises StoreUnavailable. Where the disk hangs it does so after ANSWER_WITHIN_S; only
+        then the row may have been written all the same.
+        """
         if self._queued_bytes + size > QUEUED_BYTES:
             raise StoreOverloaded("too much is waiting for the disk")
-        await self._submit(_Unit(future=self._future(), row=row, size=size))
+        unit = _Unit(
+            future=self._loop.create_future(), row=row, size=size, answer_by=self._loop.time() + ANSWER_WITHIN_S
+        )
+        self._unanswered.append(unit)
+        if self._watch is None:
+            self._watch = self._loop.call_at(unit.answer_by, self._give_up)
+        self._submit(unit)
+        return unit.future
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the writer's next transaction and return its result once that is committed.
@@ -114,7 +136,9 @@ class Store:
         An exception of `work` undoes only its own changes and is raised here. Raises StoreUnavailable if the
         transaction failed.
         """
-        result: T = await self._submit(_Unit(future=self._future(), work=work))
+        unit = _Unit(future=self._loop.create_future(), work=work)
+        self._submit(unit)
+        result: T = await unit.future
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -123,9 +147,12 @@ class Store:
 
     async def close(self) -> None:
         """Finish what waits, then close. Called once, after everything that writes has stopped."""
+        self._hand_over()
         self._queue.put(None)
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
+        if self._watch is not None:
+            self._watch.cancel()
         await asyncio.get_running_loop().run_in_executor(self._readers, self._close_reading)
         self._readers.shutdown()
         # The writer's connection goes last: the last one to close checkpoints.
@@ -134,44 +161,66 @@ class Store:
         if self._lock_file is not None:
             os.close(self._lock_file)
 
+    # -- the event loop's side ---------------------------------------------------------------------------------------
+
+    def _submit(self, unit: _Unit) -> None:
+        self._queued_bytes += unit.size
+        if not self._gathered:
+            self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
+        self._gathered.append(unit)
+
+    def _gather(self, before: int, turns: int) -> None:
+        """Hand over once a turn of the event loop brings nothing more.
+
+        A lone request does not wait for that, and a crowd wakes the writer once: a thread that is woken for each
+        request costs more than the inserts.
+        """
+        if len(self._gathered) > before and turns > 0:
+            self._loop.call_soon(self._gather, len(self._gathered), turns - 1)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
+
+    def _give_up(self) -> None:
+        """Tell senders of bodies that have waited too long; one timer for all, as a timer each would cost too much."""
+        now = self._loop.time()
+        while self._unanswered and (self._unanswered[0].future.done() or self._unanswered[0].answer_by <= now):
+            unit = self._unanswered.popleft()
+            if not unit.future.done():
+                unit.future.set_exception(StoreUnavailable("the disk does not answer"))
+        self._watch = None
+        if self._unanswered:
+            self._watch = self._loop.call_at(self._unanswered[0].answer_by, self._give_up)
+
     # -- the writing thread ------------------------------------------------------------------------------------------
 
-    def _future(self) -> asyncio.Future[Any]:
-        assert self._loop is not None, "open() comes first"  # noqa: S101
-        return self._loop.create_future()
-
-    async def _submit(self, unit: _Unit) -> Any:  # Any: the result of the unit's work
-        self._queued_bytes += unit.size
-        self._queue.put(unit)
-        return await unit.future
-
     def _write_loop(self) -> None:
-        while True:
-            first = self._queue.get()
-            if first is None:
-                return
-            batch, closing = self._batch(first)
-            self._commit(batch)
-            if closing:
-                return
+        waiting: deque[_Unit] = deque()
+        closing = False
+        while waiting or not closing:
+            closing = self._take(waiting, wait=not waiting) or closing
+            if waiting:
+                self._commit(_batch(waiting))
 
-    def _batch(self, first: _Unit) -> tuple[list[_Unit], bool]:
-        """Everything that waits already: a lone request is committed at once, no timer."""
-        batch, size = [first], first.size
-        while len(batch) < BATCH_UNITS and size < BATCH_BYTES:
+    def _take(self, waiting: deque[_Unit], *, wait: bool) -> bool:
+        """Add everything that was handed over; with `wait`, at least something. True: nothing will come any more."""
+        while True:
             try:
-                unit = self._queue.get_nowait()
+                units = self._queue.get(block=wait)
             except queue.Empty:
-                break
-            if unit is None:
-                return batch, True
-            batch.append(unit)
-            size += unit.size
-        return batch, False
+                return False
+            if units is None:
+                return True
+            waiting.extend(units)
+            wait = False
 
     def _commit(self, batch: list[_Unit]) -> None:
         try:
-            with _transaction(self._connected()) as connection:
+            with self._metrics.commit_seconds.time(), _transaction(self._connected()) as connection:
                 rows = [unit.row for unit in batch if unit.work is None]
                 if rows:
                     self._append(connection, rows)
@@ -181,7 +230,7 @@ class Store:
         except Exception as exc:  # noqa: BLE001 - the top of a worker: a dead writer would answer nobody
             self._failed(batch, exc)
         else:
-            self.commits += 1
+            self._metrics.commit_units.observe(len(batch))
             if self._failing:
                 self._failing = False
                 log.info("store_recovered")
@@ -203,14 +252,14 @@ class Store:
             unit.failure.__cause__ = exc
 
     def _wake(self, batch: list[_Unit]) -> None:
-        loop = self._loop
-        assert loop is not None  # noqa: S101
         try:
-            loop.call_soon_threadsafe(self._answer, batch)
+            self._loop.call_soon_threadsafe(self._answer, batch)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.warning("store_answer_unheard", units=len(batch))
 
     def _answer(self, batch: list[_Unit]) -> None:
+        while self._unanswered and self._unanswered[0].future.done():
+            self._unanswered.popleft()
         for unit in batch:
             self._queued_bytes -= unit.size
             if unit.future.done():  # the caller gave up waiting
@@ -246,6 +295,17 @@ class Store:
             self._reading = None
 
 
+def _batch(waiting: deque[_Unit]) -> list[_Unit]:
+    """What goes into one transaction: all that waits, within bounds. A lone request is committed at once, no timer."""
+    batch = [waiting.popleft()]
+    size = batch[0].size
+    while waiting and len(batch) < BATCH_UNITS and size < BATCH_BYTES:
+        unit = waiting.popleft()
+        batch.append(unit)
+        size += unit.size
+    return batch
+
+
 def _run(unit: _Unit, connection: Connection) -> None:
     assert unit.work is not None  # noqa: S101
     connection.execute("SAVEPOINT unit")
@@ -256,6 +316,9 @@ def _run(unit: _Unit, connection: Connection) -> None:
     except Exception as exc:  # noqa: BLE001 - the top of a worker: the unit's own fault is raised where it was asked for
         connection.execute("ROLLBACK TO unit")
         unit.failure = exc
+        if isinstance(exc, sqlite3.Error):
+            unit.failure = StoreConflict(_cause(exc))
+            unit.failure.__cause__ = exc
     connection.execute("RELEASE unit")
 
 

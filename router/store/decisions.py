@@ -23,6 +23,7 @@ class Reading:
 
     id: int
     source: Source
+    received_at: datetime
     notification: Notification | None
     error: str | None = None
 
@@ -46,9 +47,13 @@ def accept_quarantined(connection: Connection, row: tuple[Any, ...], notice: Not
 def settle(
     connection: Connection, readings: Sequence[Reading], *, ownership: OwnershipMap, now: datetime
 ) -> list[Settled]:
-    """Decide notifications in their order and write what they change, and that they are decided."""
+    """Decide notifications in their order and write what they change, and that they are decided at `now`."""
     groups = {reading.id: group_of(reading.notification) for reading in readings if reading.notification is not None}
-    books = _Books(connection, sorted(set(groups.values())), now=now)
+    books = _Books(
+        connection,
+        sorted(set(groups.values())),
+        closed_after=min((reading.received_at for reading in readings), default=now) - REMEMBERED,
+    )
     settled, decided = [], []
     for reading in readings:
         if reading.notification is None:
@@ -58,7 +63,12 @@ def settle(
             settled.append(Settled(id=reading.id, source=reading.source, decision=None, error=error))
             continue
         decision = decide(
-            reading.notification, id=reading.id, group=books.group(groups[reading.id]), ownership=ownership, now=now
+            reading.notification,
+            id=reading.id,
+            group=books.group(groups[reading.id]),
+            ownership=ownership,
+            # When it came in, not when we got to it: so it is decided the same after a crash, or out of a backlog.
+            now=reading.received_at,
         )
         books.enter(decision)
         decided.append((reading.id, decision))
@@ -92,10 +102,10 @@ def _notice(cause: Cause, reading: Reading, error: str, *, now: datetime, count:
 class _Books:
     """What the groups of one transaction are known for, brought forward from decision to decision."""
 
-    def __init__(self, connection: Connection, groups: Sequence[str], *, now: datetime) -> None:
+    def __init__(self, connection: Connection, groups: Sequence[str], *, closed_after: datetime) -> None:
         self._connection = connection
         self._tellings = inbox.told(connection, groups)
-        self._incidents = incidents.of_groups(connection, groups, closed_after=now - REMEMBERED)
+        self._incidents = incidents.of_groups(connection, groups, closed_after=closed_after)
         self._told: dict[str, Telling] = {}
         self._changed: dict[str, Incident] = {}
 

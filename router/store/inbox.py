@@ -48,14 +48,26 @@ def row(*, id: int, source: Source, received_at: datetime, error: str | None, bo
 
 
 def append(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
-    """Store notifications: the one hot statement."""
-    connection.executemany(
-        "INSERT INTO notifications (id, source, received_at, state, error) VALUES (?, ?, ?, ?, ?)",
-        [row[:5] for row in rows],
-    )
-    connection.executemany("INSERT INTO bodies (id, body) VALUES (?, ?)", [(row[0], row[5]) for row in rows])
+    """Store notifications: the hot statements."""
+    # Many rows a statement: each step of SQLite gives the interpreter's lock away and has to wait to get it back.
+    at = 0
+    for size in _CHUNKS:
+        while len(rows) - at >= size:
+            chunk = rows[at : at + size]
+            connection.execute(_INSERT_NOTIFICATIONS[size], [value for row in chunk for value in row[:5]])
+            connection.execute(_INSERT_BODIES[size], [value for row in chunk for value in (row[0], row[5])])
+            at += size
     quarantined = sum(row[3] == NotificationState.QUARANTINED for row in rows)
     count(connection, {"accepted": len(rows), "quarantined": quarantined})
+
+
+_CHUNKS = (64, 16, 4, 1)
+_INSERT_NOTIFICATIONS = {
+    size: "INSERT INTO notifications (id, source, received_at, state, error) VALUES "
+    + ", ".join(["(?, ?, ?, ?, ?)"] * size)
+    for size in _CHUNKS
+}
+_INSERT_BODIES = {size: "INSERT INTO bodies (id, body) VALUES " + ", ".join(["(?, ?)"] * size) for size in _CHUNKS}
 
 
 def count(connection: Connection, amounts: Mapping[str, int]) -> None:

@@ -5,6 +5,7 @@ is pending stands for exactly one revision that is still to come. So the four su
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -60,7 +61,8 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
     known = _known(connection, sorted({message.incident for message in asked}))
     at = micros(now)
     fresh, raised, superseded = [], [], 0
-    for message in asked:
+    # The same message may be wanted several times in one transaction: of these states only the last is ever shown.
+    for message, times in Counter(asked).items():
         row = known.get((message.incident, message.kind, message.channel_id))
         if row is not None and row.state is MessageState.DEAD:
             if message.kind is not MessageKind.ROOT:
@@ -70,18 +72,18 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
             if row is None or row.state is MessageState.DEAD:
                 continue
         if row is None:
-            fresh.append((message.incident, message.kind.value, message.channel_id, at, at))
+            fresh.append((message.incident, message.kind.value, message.channel_id, times, at, at))
         else:
-            superseded += row.state is MessageState.PENDING
-            raised.append(row.id)
+            raised += [row.id] * times
+        superseded += times - 1 if row is None or row.state is not MessageState.PENDING else times
     connection.executemany(_INSERT, fresh)
     _raise(connection, raised, at=at)
-    count(connection, {"wanted": len(fresh) + len(raised), "superseded": superseded})
+    count(connection, {"wanted": sum(row[3] for row in fresh) + len(raised), "superseded": superseded})
 
 
 _INSERT = """
     INSERT INTO messages (incident, kind, channel, state, wanted, shown, wanted_at, due_at, attempts)
-    VALUES (?, ?, ?, 'pending', 1, 0, ?, ?, 0)
+    VALUES (?, ?, ?, 'pending', ?, 0, ?, ?, 0)
 """
 
 

@@ -210,24 +210,6 @@ def test_what_is_not_stored_is_not_acknowledged(fails: Exception, error: str) ->
         assert server.post(GOOD).status == 200
 
 
-def test_a_store_that_hangs_is_answered_for() -> None:
-    """503 within two seconds, on a connection that stays usable; once the store answers, so do we."""
-    with serving(inbox=FakeInbox(waits=True)) as server, server.connect() as connection:
-        answers: list[Answer] = []
-        others = [threading.Thread(target=lambda: answers.append(server.post(GOOD))) for _ in range(3)]
-        for other in others:
-            other.start()
-        connection.settimeout(2)
-        connection.sendall(head(f"Content-Length: {len(GOOD)}") + GOOD)
-        assert status_of(connection) == 503
-        for other in others:
-            other.join()
-        assert [(answer.status, answer.took_s < 2) for answer in answers] == [(503, True)] * 3
-        server.inbox.waits = False
-        connection.sendall(head(f"Content-Length: {len(GOOD)}") + GOOD)
-        assert status_of(connection) == 200
-
-
 def test_the_largest_body_is_taken(server: Served) -> None:
     """16 MiB to the byte; looked at beside the event loop."""
     sent = GOOD[:-1] + b',"x":"' + b"y" * (LIMIT - len(GOOD) - 7) + b'"}'
@@ -351,7 +333,6 @@ def test_answers_are_counted() -> None:
         server.post(GOOD, path="/webhooks/nobody")
         assert counted() == dict.fromkeys(INTAKE_CODES, 0) | {"200": 2, "202": 1, "401": 1, "405": 1}
         assert server.count("router_webhook_requests_total", source="unknown", code="404") == 1
-        assert server.count("router_webhook_accept_seconds_count") == 3
 
 
 def test_a_failure_is_logged_once_and_without_secrets() -> None:

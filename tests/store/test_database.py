@@ -2,16 +2,18 @@
 
 import asyncio
 import sqlite3
+import threading
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from router.core.errors import CannotStart, StoreOverloaded, StoreUnavailable
+from router.core.errors import CannotStart, StoreConflict, StoreOverloaded, StoreUnavailable
 from router.core.identifiers import text_of
 from router.core.model import Source
 from router.store import database, inbox
 from router.store.database import Connection, Store
+from router.telemetry import Metrics
 from tests.core.factories import NOW
 from tests.store.opened import with_store
 
@@ -24,12 +26,15 @@ async def accept(store: Store, identifier: int, body: bytes = b"{}") -> None:
 def test_requests_that_wait_share_one_commit(tmp_path: Path) -> None:
     """Five hundred notifications at once need a handful of commits, and all of them are there afterwards."""
 
-    async def run(store: Store) -> tuple[int, int]:
-        await asyncio.gather(*(accept(store, number) for number in range(500)))
-        sums = await store.read(inbox.sums)
-        return store.commits, sums["accepted"]
+    metrics = Metrics()
 
-    commits, accepted = with_store(tmp_path / "router.db", run)
+    async def run(store: Store) -> int:
+        await asyncio.gather(*(accept(store, number) for number in range(500)))
+        return (await store.read(inbox.sums))["accepted"]
+
+    accepted = with_store(tmp_path / "router.db", run, metrics=metrics)
+    commits = metrics.registry.get_sample_value("router_store_commit_seconds_count")
+    assert commits is not None
 
     assert accepted == 500
     assert commits <= 500 / 8
@@ -54,6 +59,21 @@ def test_a_failing_unit_does_not_sink_its_neighbours(tmp_path: Path) -> None:
     assert (sums["accepted"], sums["decided"]) == (2, 0)
 
 
+def test_a_write_that_contradicts_is_a_conflict(tmp_path: Path) -> None:
+    """A broken constraint is the unit's own fault, told apart from a disk that fails; its neighbours are committed."""
+
+    def twice(connection: Connection) -> None:
+        connection.execute("INSERT INTO totals (name, value) VALUES ('accepted', 0)")
+
+    async def run(store: Store) -> tuple[list[object], int]:
+        results = await asyncio.gather(accept(store, 1), store.write(twice), return_exceptions=True)
+        return list(results), (await store.read(inbox.sums))["accepted"]
+
+    results, accepted = with_store(tmp_path / "router.db", run)
+
+    assert ([type(result) for result in results], accepted) == ([type(None), StoreConflict], 1)
+
+
 def test_locked_database_is_an_answer_and_then_recovers(tmp_path: Path) -> None:
     """While another process holds the write lock the store says so within its busy time-out; then it works again."""
     path = tmp_path / "router.db"
@@ -69,6 +89,26 @@ def test_locked_database_is_an_answer_and_then_recovers(tmp_path: Path) -> None:
         return (await store.read(inbox.sums))["accepted"]
 
     assert with_store(path, run) == 1
+
+
+def test_a_disk_that_hangs_is_answered_for(tmp_path: Path) -> None:
+    """While a write hangs, a body is refused in time for the sender to hear it; afterwards all is well again."""
+    unblocked = threading.Event()
+
+    def hang(_connection: Connection) -> None:
+        unblocked.wait(30)
+
+    async def run(store: Store) -> None:
+        hanging = asyncio.create_task(store.write(hang))
+        try:
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await asyncio.wait_for(accept(store, 1), timeout=2)
+        finally:
+            unblocked.set()
+        await hanging
+        await accept(store, 2)
+
+    with_store(tmp_path / "router.db", run)
 
 
 def test_too_much_waiting_is_refused_at_once(tmp_path: Path) -> None:
@@ -101,7 +141,7 @@ def test_one_process_a_file(tmp_path: Path) -> None:
     path = tmp_path / "router.db"
 
     async def run(_store: Store) -> None:
-        second = Store(f"sqlite:///{path}", append=inbox.append)
+        second = Store(f"sqlite:///{path}", append=inbox.append, metrics=Metrics())
         with pytest.raises(CannotStart, match="in use by another router"):
             second.open(asyncio.get_running_loop())
 
@@ -119,7 +159,7 @@ def test_one_process_a_file(tmp_path: Path) -> None:
 def test_unusable_url(url: str, says: str) -> None:
     """A database that cannot keep its promise is refused before anything is served."""
     with pytest.raises(CannotStart, match=says):
-        Store(url, append=inbox.append)
+        Store(url, append=inbox.append, metrics=Metrics())
 
 
 def test_newer_schema_is_refused(tmp_path: Path) -> None:

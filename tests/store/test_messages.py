@@ -73,6 +73,22 @@ def test_edits_that_wait_become_one(tmp_path: Path) -> None:
     in_one_go(tmp_path / "router.db", work)
 
 
+def test_wanted_several_times_in_one_transaction(tmp_path: Path) -> None:
+    """Notifications of one batch that change the same message want one post, or one edit; all states are counted."""
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root(), root(), root()], now=NOW)
+        (claimed,) = claim(connection)
+        messages.delivered(connection, claimed.id, revision=claimed.revision, ts="1.1", now=NOW)
+        messages.want(connection, [root(), root()], now=NOW)
+        assert len(claim(connection)) == 1
+        assert balance(connection) == (5, 5)
+        sums = inbox.sums(connection)
+        assert (sums["delivered"], sums["superseded"]) == (1, 3)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
 def test_change_while_in_flight_is_shown_next(tmp_path: Path) -> None:
     """A message that changed while it was being sent is pending again, as an edit of what was posted."""
 
@@ -185,7 +201,7 @@ def test_sums_balance_at_any_moment(tmp_path_factory: pytest.TempPathFactory, st
         for step in steps:
             now += timedelta(seconds=30)
             if step == "want":
-                messages.want(connection, [root(), root("i-2", "C0OTHER")], now=now)
+                messages.want(connection, [root(), root("i-2", "C0OTHER"), root()], now=now)
             elif step == "claim":
                 flying = claim(connection, now=now)
             elif step == "crash":
