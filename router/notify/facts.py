@@ -1,5 +1,6 @@
 """What the parts of one message need to know of its card: what its alerts have in common, and what tells them apart."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,8 @@ _THINGS = (
 # Where nothing better is said. Of all that kube-state-metrics watches they name kube-state-metrics.
 _SCRAPED = ("instance", "job")
 _WATCHER = "kube-state-metrics"
+# A CronJob's Job is named after the CronJob and its time in minutes. Which run it was stands with the instances.
+_RUN = re.compile(r"-\d{8}$")
 _PLACES = ("env", "environment", "cluster", "k8s_cluster", "region", "project")
 _NAMESPACES = ("namespace", "exported_namespace")
 SUMMARIES = ("summary", "description", "message")
@@ -53,7 +56,7 @@ class Facts:
     @property
     def thing(self) -> str:
         """The label that says what it is about, where all agree. A check-in is its own name."""
-        return "" if self.check_in else _thing(self.common)
+        return "" if self.check_in else _RUN.sub("", _thing(self.common))
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -712,3 +712,17 @@ def test_the_reference_survives_the_tightest_message() -> None:
     """However little room there is, the id to ask the router with is whole."""
     facts = next(_worst("🔥" * 10_000)) | {"reference": "0nbrxr3v00a2m"}
     assert "ref `0nbrxr3v00a2m`" in footer(render(card(**facts)))[0]
+
+
+@pytest.mark.parametrize(
+    ("job_name", "named"),
+    [
+        pytest.param("ledger-rollup-29384756", "· ledger-rollup (", id="run of a CronJob"),
+        pytest.param("migrate-v2", "· migrate-v2 (", id="a Job of its own"),
+    ],
+)
+def test_header_names_the_job_and_not_its_run(job_name: str, named: str) -> None:
+    """People know the job by its name; which run it was stands with the instances."""
+    labels = {"alertname": "KubeJobFailed", "job_name": job_name, "namespace": "batch"}
+    payload = render(card(alerts=(shown(labels=labels),), firing=1))
+    assert named in header(payload)
