@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import hmac
-import ipaddress
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -23,6 +22,7 @@ from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreUnavail
 from router.core.identifiers import HIGHEST, identifier_of, text_of
 from router.core.incidents import Incident
 from router.core.model import Alert, IncidentState
+from router.core.peers import is_local
 from router.core.routing import Verdict
 from router.delivery import SlackHealth
 from router.intake.reading import read
@@ -215,7 +215,7 @@ class Api:
 
 
 class OperatorsOnly:
-    """Answers loopback only, or whoever gives the admin token when one is set; health and readiness answer anybody."""
+    """Answers this machine, and whoever gives the admin token where one is set; health and readiness answer anybody."""
 
     def __init__(self, app: ASGIApp, *, admin_token: str | None) -> None:
         self._app = app
@@ -233,8 +233,10 @@ class OperatorsOnly:
         await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        if self._digest is None or _is_own_preview_call(scope):
-            return _from_loopback(scope)
+        if is_local(scope.get("client"), scope["headers"]):
+            return True
+        if self._digest is None:
+            return False
         header = dict(scope["headers"]).get(b"authorization", b"")
         return hmac.compare_digest(sha256(_credential(header)).digest(), self._digest)
 
@@ -242,23 +244,6 @@ class OperatorsOnly:
 def _figures(connection: Connection) -> tuple[dict[str, int], tuple[int, datetime | None], tuple[int, int]]:
     """Sums, pending messages and open incidents, in one consistent read: only so do they balance."""
     return inbox.sums(connection), messages.pending(connection), incidents.open_counts(connection)
-
-
-def _is_own_preview_call(scope: Scope) -> bool:
-    """In preview mode the router itself calls the emulator, which asks for a token of its own."""
-    return bool(scope["path"].startswith("/preview/api/"))
-
-
-def _from_loopback(scope: Scope) -> bool:
-    client = scope.get("client")
-    if client is None:
-        return False
-    try:
-        address = ipaddress.ip_address(client[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def _credential(header: bytes) -> bytes:

@@ -56,8 +56,8 @@ def serve(ownership: str, database: str, listen: str) -> None:
       ROUTER_SLACK_TOKEN    the bot's token; unset: preview mode, a page instead of Slack
       ROUTER_INTAKE_TOKENS  source:token, separated by commas or lines; unset: only this
                             machine may send
-      ROUTER_ADMIN_TOKEN    asked for on /api, /metrics, /-/reload and /preview; unset: these
-                            answer this machine only
+      ROUTER_ADMIN_TOKEN    opens /api, /metrics, /-/reload and /preview to other machines that
+                            give it; unset: these answer this machine only
     \b
     Also:
       ROUTER_SLACK_API_URL  Slack's own unless set; ends in /api/

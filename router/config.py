@@ -1,11 +1,11 @@
 """Settings of `router serve`: each is an option with its environment variable; a secret is only ever the variable."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from router.core.errors import CannotStart
+from router.core.peers import is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +15,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def url_host(self) -> str:

@@ -5,13 +5,11 @@ than the durable write. Every refusal that a sender can do something about says 
 """
 
 import asyncio
-import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -21,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from router.core.errors import StoreOverloaded, StoreUnavailable
 from router.core.model import Source
+from router.core.peers import is_local
 from router.intake.reading import shape_error, without_secrets
 from router.intake.tokens import IntakeTokens
 from router.telemetry import Metrics
@@ -29,11 +28,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 # Alertmanager has no limit of its own; 10,000 ordinary alerts in one group are 7.4 MB.
-MAX_BODY_BYTES: Mapping[Source, int] = {
-    Source.ALERTMANAGER: 16 * MIB,
-    Source.GRAFANA: 16 * MIB,
-    Source.HONEYBADGER: 256 * KIB,  # one event each
-}
+MAX_BODY_BYTES = 16 * MIB
 # Larger bodies are looked at in a thread, one at a time: 16 MiB would hold up the event loop for 50 ms.
 SMALL_BODY_BYTES = 64 * KIB
 # Of all bodies that are on their way in. What is above the first figure is kept for small ones, so that a few senders
@@ -110,7 +105,7 @@ class Intake:
             raise _Refusal(405, f"only {' and '.join(endpoint.methods)}", headers=endpoint.allow)
         head = _Head.of(scope)
         self._authenticate(endpoint.source, head, scope)
-        if head.content_length > endpoint.max_bytes:
+        if head.content_length > MAX_BODY_BYTES:
             raise _too_large(endpoint)
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -129,7 +124,7 @@ class Intake:
         if self._tokens:
             if self._tokens.holder(head.authorization, source) is None:
                 raise _Refusal(401, f"a token for {source} is needed", headers=_CHALLENGES)
-        elif scope["client"] is None or not _is_loopback(scope["client"][0]):
+        elif not is_local(scope["client"], scope["headers"]):
             raise _Refusal(403, "only this machine may send until ROUTER_INTAKE_TOKENS is set")
 
     async def _store(self, source: Source, body: bytes, *, encoded: bool) -> "_Answer":
@@ -190,7 +185,6 @@ class _Endpoint:
     source: Source
     methods: tuple[str, ...]
     allow: tuple[tuple[bytes, bytes], ...]
-    max_bytes: int
     requests: Mapping[int, Counter]  # by answer
 
 
@@ -200,7 +194,6 @@ def _endpoint(source: Source, metrics: Metrics) -> _Endpoint:
         source=source,
         methods=methods,
         allow=((b"allow", ", ".join(methods).encode()),),
-        max_bytes=MAX_BODY_BYTES[source],
         requests={code: metrics.requests.labels(source, str(code)) for code in (200, 202, 401, 403, 405, 413, 503)},
     )
 
@@ -233,7 +226,7 @@ def _too_large(endpoint: _Endpoint, *, body_ended: bool = False) -> _Refusal:
     remedy = (
         "" if endpoint.source is Source.HONEYBADGER else ": set max_alerts on the receiver, or group by more labels"
     )
-    return _Refusal(413, f"larger than {endpoint.max_bytes // KIB} KiB{remedy}", body_ended=body_ended)
+    return _Refusal(413, f"larger than {MAX_BODY_BYTES // MIB} MiB{remedy}", body_ended=body_ended)
 
 
 class _Head(NamedTuple):
@@ -294,7 +287,7 @@ class _Body:
         """Raises _Refusal when the body is too large, or when there is no memory for it now."""
         self._size += len(piece)
         self._receiving.held += len(piece)
-        if self._size > self._endpoint.max_bytes:
+        if self._size > MAX_BODY_BYTES:
             raise _too_large(self._endpoint, body_ended=last)
         room = RECEIVING_BYTES if self._size <= SMALL_BODY_BYTES else RECEIVING_BYTES_LARGE
         if self._receiving.held > room:
@@ -326,16 +319,6 @@ class _Failures:
             self._left_out.clear()
         self._logged_at[kind] = now
         return self._left_out.pop(kind, 0)
-
-
-@lru_cache(maxsize=1024)
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def _line(**facts: str) -> bytes:

@@ -1,0 +1,214 @@
+"""What operators see: who is let in, what became of a notification, lists by pages, and a map that is replaced."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from router.active_map import ActiveMap
+from router.api import Api
+from router.core.model import Source
+from tests.house import FALLBACK, MAP, PAYMENTS, Clock, House, alert, house
+from tests.slack import SlackServer
+
+LOCAL, ELSEWHERE = ("127.0.0.1", 40000), ("10.0.0.7", 40000)
+ADMIN = "a-token-for-operators"
+
+
+class Operator:
+    """Asks the API of a house, from this machine unless said otherwise."""
+
+    def __init__(self, house: House, map_file: Path, *, admin_token: str | None = None) -> None:
+        self.map_file = map_file
+        self.draining = False
+        self.ownership = ActiveMap(map_file, clock=house.clock)
+        api = Api(
+            store=house.store,
+            ownership=self.ownership,
+            health=house.health,
+            metrics=house.metrics,
+            clock=house.clock,
+            draining=lambda: self.draining,
+        )
+        self._app = api.app(admin_token=admin_token, preview=None)
+
+    async def ask(
+        self, path: str, *, method: str = "GET", peer: tuple[str, int] = LOCAL, **headers: str
+    ) -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=self._app, client=peer)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://router") as client:
+            return await client.request(method, path, headers=headers)
+
+    async def json(self, path: str) -> Any:  # Any: what the answer holds
+        return (await self.ask(path)).json()
+
+
+Story = Callable[[House, Operator], Awaitable[None]]
+
+
+def tell(path: Path, story: Story, *, admin_token: str | None = None) -> None:
+    clock = Clock()
+
+    async def live() -> None:
+        with SlackServer(clock=clock.monotonic) as slack:
+            async with house(path, slack, clock=clock) as opened:
+                await story(opened, Operator(opened, path / "ownership.yaml", admin_token=admin_token))
+            slack.check()
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize(
+    ("admin_token", "peer", "headers", "code"),
+    [
+        pytest.param(None, LOCAL, {}, 200, id="this machine"),
+        pytest.param(None, ELSEWHERE, {}, 403, id="another machine"),
+        pytest.param(None, LOCAL, {"X-Forwarded-For": "10.0.0.7"}, 403, id="through a proxy"),
+        pytest.param(ADMIN, LOCAL, {}, 200, id="this machine, with a token set"),
+        pytest.param(ADMIN, ELSEWHERE, {}, 401, id="another machine without the token"),
+        pytest.param(ADMIN, ELSEWHERE, {"Authorization": f"Bearer {ADMIN}"}, 200, id="the token"),
+        pytest.param(ADMIN, ELSEWHERE, {"Authorization": "Bearer wrong"}, 401, id="another token"),
+        pytest.param(ADMIN, ELSEWHERE, {"Authorization": "Basic !!!"}, 401, id="not decodable"),
+        pytest.param(
+            ADMIN,
+            ELSEWHERE,
+            {"Authorization": "Basic bWU6YS10b2tlbi1mb3Itb3BlcmF0b3Jz"},
+            200,
+            id="Basic with the token as password",
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/status", "/metrics", "/api/v1/incidents", "/api/v1/dead-letters"])
+def test_who_is_let_in(
+    tmp_path: Path, admin_token: str | None, peer: tuple[str, int], headers: dict[str, str], code: int, path: str
+) -> None:
+    """This machine always; others with the admin token, where one is set."""
+
+    async def story(_house: House, operator: Operator) -> None:
+        assert (await operator.ask(path, peer=peer, **headers)).status_code == code
+
+    tell(tmp_path, story, admin_token=admin_token)
+
+
+def test_health_is_open_and_ready_is_not_while_draining(tmp_path: Path) -> None:
+    """Probes need no token; a router on its way out is alive but not ready."""
+
+    async def story(_house: House, operator: Operator) -> None:
+        assert (await operator.ask("/-/ready", peer=ELSEWHERE)).status_code == 200
+        operator.draining = True
+        assert (await operator.ask("/-/ready", peer=ELSEWHERE)).status_code == 503
+        assert (await operator.ask("/-/healthy", peer=ELSEWHERE)).status_code == 200
+
+    tell(tmp_path, story)
+
+
+def test_what_became_of_a_notification(tmp_path: Path) -> None:
+    """From the id of the answer: each alert with its owner, the entry that chose it, its incident and the reason."""
+
+    async def story(house: House, operator: Operator) -> None:
+        identifier = await house.tell(alert("A"), alert("B", team=None))
+        waiting = await operator.json(f"/api/v1/notifications/{identifier}")
+        assert (waiting["state"], waiting["alerts"]) == ("waiting", [])
+        await house.settle()
+        found = await operator.json(f"/api/v1/notifications/{identifier}")
+        assert (found["state"], found["map_revision"]) == ("decided", house.ownership.revision)
+        first, orphan = found["alerts"]
+        assert (first["owner"], first["labels"]["alertname"], first["reason"]) == (
+            "payments",
+            "A",
+            "first notification",
+        )
+        assert (first["via"]["stage"], first["via"]["line"]) == ("label", 6)
+        assert (orphan["owner"], orphan["via"]["stage"]) == (None, "fallback")
+        incidents = (await operator.json("/api/v1/incidents"))["incidents"]
+        assert {(one["id"], one["orphan"], one["messages"][0]["channel"]) for one in incidents} == {
+            (first["incident"], False, PAYMENTS),
+            (orphan["incident"], True, FALLBACK),
+        }
+        assert (await operator.ask("/api/v1/notifications/0000000000000")).status_code == 404
+        assert (await operator.ask("/api/v1/notifications/..%2f..")).status_code == 404
+
+    tell(tmp_path, story)
+
+
+def test_lists_by_pages(tmp_path: Path) -> None:
+    """Following `next` gives every entry once, newest first, and ends."""
+
+    async def story(house: House, operator: Operator) -> None:
+        for number in range(5):
+            await house.tell(alert(f"A{number}"), group=f"g{number}")
+            await house.inbox.accept(source=Source.GRAFANA, body=b"no", error=f"defect {number}", now=house.clock())
+            house.clock.advance(1)
+        await house.settle()
+        for path, name, key in (("incidents", "incidents", "title"), ("dead-letters", "dead_letters", "error")):
+            seen, cursor = [], ""
+            while True:
+                page = await operator.json(f"/api/v1/{path}?limit=2{cursor}")
+                assert len(page[name]) <= 2
+                seen += [entry[key] for entry in page[name]]
+                if page["next"] is None:
+                    break
+                cursor = f"&cursor={page['next']}"
+            assert [title[-1] for title in seen] == ["4", "3", "2", "1", "0"]
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["incidents?state=no", "incidents?limit=0", "incidents?limit=x", "dead-letters?limit=-1", "dead-letters?cursor=no"],
+)
+def test_wrong_questions(tmp_path: Path, query: str) -> None:
+    """A question that makes no sense is told so."""
+
+    async def story(_house: House, operator: Operator) -> None:
+        answer = await operator.ask(f"/api/v1/{query}")
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+    tell(tmp_path, story)
+
+
+def test_reload_replaces_the_map_or_keeps_it(tmp_path: Path) -> None:
+    """A good file is taken as a whole; a broken one is told with file, line and column, and the old map stays."""
+
+    async def story(_house: House, operator: Operator) -> None:
+        before = operator.ownership().revision
+        operator.map_file.write_text(MAP.replace("ledger:", "general-ledger:"), encoding="utf-8")
+        assert (await operator.ask("/-/reload", method="POST")).status_code == 200
+        taken = operator.ownership()
+        assert (taken.revision != before, "general-ledger" in taken.teams) == (True, True)
+
+        operator.map_file.write_text(MAP.replace("channel:", "chanel:", 1), encoding="utf-8")
+        answer = await operator.ask("/-/reload", method="POST")
+        assert (answer.status_code, "ownership.yaml:4:" in answer.text) == (500, True)
+        assert operator.ownership() is taken
+        status = (await operator.json("/api/v1/status"))["map"]
+        assert (status["ok"], status["revision"], "ownership.yaml:4:" in status["error"]) == (
+            False,
+            taken.revision,
+            True,
+        )
+        assert "router_map_last_reload_successful 0.0" in (await operator.ask("/metrics")).text
+
+    tell(tmp_path, story)
+
+
+def test_sums_in_status_and_metrics_are_the_same(tmp_path: Path) -> None:
+    """Both show the conservation law, and it holds."""
+
+    async def story(house: House, operator: Operator) -> None:
+        await house.tell(alert("A"))
+        await house.tell(alert("A"))
+        await house.inbox.accept(source=Source.ALERTMANAGER, body=b"no", error="defect", now=house.clock())
+        await house.settle()
+        await house.tell(alert("B"), group="h")
+        found = (await operator.json("/api/v1/status"))["notifications"]
+        assert found == {"accepted": 4, "deduplicated": 1, "quarantined": 1, "decided": 1, "waiting": 1}
+        metrics = (await operator.ask("/metrics")).text
+        for state, value in found.items():
+            assert f'router_notifications{{state="{state}"}} {float(value)}' in metrics
+
+    tell(tmp_path, story)
