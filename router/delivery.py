@@ -121,6 +121,7 @@ class Delivery:
                     lease=LEASE,
                     posts=posts,
                     edits=edits,
+                    limit=free,
                     blocked=self._pacing.blocked_channels(now),
                     fallback=fallback,
                 )
@@ -132,6 +133,11 @@ class Delivery:
         # Of the same instant as what was blocked: a channel that opened meanwhile must not be missed.
         opens = self._pacing.next_free(now)
         return None if opens is None else max(SHORTEST_WAIT_S, opens - self._monotonic())
+
+    @property
+    def under_way(self) -> int:
+        """How many calls to Slack are under way."""
+        return len(self._under_way)
 
     async def finish(self) -> None:
         """Wait for the calls that are under way; their answers are recorded."""
@@ -158,7 +164,11 @@ class Delivery:
 
     async def _deliver(self, message: Claimed, channel_id: str) -> None:
         try:
-            outgoing = await self._outgoing(message, channel_id)
+            try:
+                outgoing = await self._outgoing(message, channel_id)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
+                await self._unrenderable(message, channel_id, exc)
+                return
             try:
                 ts = await self._send(outgoing)
             except DeliveryFailed as failed:
@@ -168,6 +178,17 @@ class Delivery:
         finally:
             if message.ts is None:
                 self._pacing.post_ended(channel_id, self._monotonic())
+
+    async def _unrenderable(self, message: Claimed, channel_id: str, exc: Exception) -> None:
+        """A fault of ours: a dead letter that is seen, rather than the same fault every twenty seconds."""
+        log.error(
+            "message_unrenderable", message=message.id, incident=message.incident, kind=message.kind, exc_info=exc
+        )
+        undelivered = _undelivered(message, channel_id, "cannot_be_rendered", self._ownership())
+        error = f"the router failed to render it ({type(exc).__name__})"
+        await self._record(
+            partial(messages.give_up, claimed=message, error=error, undelivered=undelivered, now=self._clock())
+        )
 
     async def _outgoing(self, message: Claimed, channel_id: str) -> _Outgoing:
         """What Slack should show now, rendered from the stored bytes."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -14,18 +15,21 @@ from router.core.model import NotificationState
 from router.core.ownership import OwnershipMap
 from router.intake.reading import read
 from router.store import inbox
-from router.store.database import Store
+from router.store.database import Connection, Store
 from router.store.decisions import Reading, Settled, settle
 from router.store.inbox import Stored
 from router.telemetry import Metrics
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 # Small enough that a request which arrives meanwhile is not held up, large enough to share one commit.
-BATCH = 64
-# While requests come in, they come first: what is not accepted in 15 s is sent twice by a pair of Alertmanagers, and
-# what is accepted only waits. So decisions take a twentieth of the time then; half of it once the oldest waited 5 s.
-SENDERS_FIRST = 19.0
+BATCH = 16
+# While more comes in than can be decided, senders come first: what is not accepted within 15 s is sent twice by a pair
+# of Alertmanagers, and what is accepted only waits. Decisions take a thirtieth of the time then; half of it, once the
+# oldest has waited for five seconds.
+SENDERS_FIRST = 30.0
 OVERDUE = timedelta(seconds=5)
 # Bodies beyond this are read in a thread: ten thousand alerts would stall the event loop for a third of a second.
 READ_INLINE_BYTES = 64 * 1024
@@ -35,14 +39,21 @@ READ_INLINE_BYTES = 64 * 1024
 class Step:
     """What one batch was."""
 
-    full: bool  # more may wait
+    decided: int
     oldest: datetime | None  # when the first of it came in; None: nothing waited
+    arrived: int = 0  # how many came in meanwhile
+    cpu_s: float = 0.0
 
-    def rest_s(self, *, took_s: float, arriving: bool, now: datetime) -> float:
+    @property
+    def full(self) -> bool:
+        """More may wait."""
+        return self.decided == BATCH
+
+    def rest_s(self, *, now: datetime) -> float:
         """How long to leave the process to those who send."""
-        if not arriving or self.oldest is None:
+        if self.oldest is None or self.arrived <= self.decided:
             return 0.0
-        return took_s if now - self.oldest > OVERDUE else took_s * SENDERS_FIRST
+        return self.cpu_s if now - self.oldest > OVERDUE else self.cpu_s * SENDERS_FIRST
 
 
 class Dispatcher:
@@ -56,44 +67,60 @@ class Dispatcher:
         clock: Callable[[], datetime],
         metrics: Metrics,
         wanted: asyncio.Event,
+        arrivals: Callable[[], int],
+        cpu_clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._ownership = ownership
         self._clock = clock
         self._metrics = metrics
         self._wanted = wanted
+        self._arrivals = arrivals
+        self._cpu_clock = cpu_clock
 
     async def step(self) -> Step:
         """Decide one batch. Raises StoreUnavailable, and then nothing was decided."""
+        arrivals = self._arrivals()
         stored = await self._store.read(partial(inbox.waiting, limit=BATCH))
         if not stored:
-            return Step(full=False, oldest=None)
+            return Step(decided=0, oldest=None)
         if sum(len(notification.body) for notification in stored) > READ_INLINE_BYTES:
-            readings = await asyncio.to_thread(_readings, stored)
+            readings, read_s = await asyncio.to_thread(self._timed, partial(_readings, stored))
         else:
-            readings = _readings(stored)
-        await self._settle(readings)
+            readings, read_s = self._timed(partial(_readings, stored))
+        settle_s = await self._settle(readings)
         self._wanted.set()
-        return Step(full=len(stored) == BATCH, oldest=stored[0].received_at)
+        return Step(
+            decided=len(stored),
+            oldest=stored[0].received_at,
+            arrived=self._arrivals() - arrivals,
+            cpu_s=read_s + settle_s,
+        )
 
-    async def _settle(self, readings: Sequence[Reading]) -> None:
+    def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
+        """What `work` gives, and the seconds that its thread computed for it."""
+        began = self._cpu_clock()
+        return work(), self._cpu_clock() - began
+
+    async def _settle(self, readings: Sequence[Reading]) -> float:
+        """Decide and write; the seconds that were computed for it."""
+
+        def work(connection: Connection) -> tuple[list[Settled], float]:
+            return self._timed(partial(settle, connection, readings, ownership=self._ownership(), now=self._clock()))
+
         try:
-            settled = await self._store.write(
-                partial(settle, readings=readings, ownership=self._ownership(), now=self._clock())
-            )
+            settled, cpu_s = await self._store.write(work)
         except (ArithmeticError, AttributeError, LookupError, StoreConflict, TypeError, ValueError) as exc:
             # A fault of ours. One notification must not sink its neighbours, nor stop those behind it.
             if len(readings) > 1:
-                for reading in readings:
-                    await self._settle([reading])
-                return
+                return sum([await self._settle([reading]) for reading in readings])
             (reading,) = readings
             log.exception("notification_undecidable", notification=text_of(reading.id), error=type(exc).__name__)
             error = f"the router failed on it ({type(exc).__name__}); please report this, it is a defect of the router"
-            await self._settle([replace(reading, notification=None, error=error)])
-            return
+            return await self._settle([replace(reading, notification=None, error=error)])
         for outcome in settled:
             self._tell(outcome)
+        return cpu_s
 
     def _tell(self, outcome: Settled) -> None:
         identifier = text_of(outcome.id)

@@ -25,6 +25,7 @@ class DurableInbox:
     ) -> None:
         self._store = store
         self._last_id = last_id
+        self.accepted = 0  # since start, durable or on their way there
         self._drawn = drawn
         self._arrived = arrived
         self._wanted = wanted
@@ -36,6 +37,7 @@ class DurableInbox:
         self._last_id = identifier = next_identifier(
             now_ms=int(now.timestamp() * 1000), last=self._last_id, drawn=self._drawn()
         )
+        self.accepted += 1
         row = inbox.row(id=identifier, source=source, received_at=now, error=error, body=body)
         if error is None:
             await self._store.append(row, size=len(body))

@@ -64,8 +64,9 @@ async def _serve(settings: Settings) -> None:
         store = Store(settings.database, append=inbox.append, metrics=metrics)
         stack.push_async_callback(store.close)
         store.open(asyncio.get_running_loop())
-        router = _Router(settings, ownership, store, tokens, metrics, port=listening.getsockname()[1])
-        await router.serve(listening, last_id=await store.read(inbox.last_id))
+        port, last_id = listening.getsockname()[1], await store.read(inbox.last_id)
+        router = _Router(settings, ownership, store, tokens, metrics, port=port, last_id=last_id)
+        await router.serve(listening)
 
 
 class _Router:
@@ -80,6 +81,7 @@ class _Router:
         metrics: Metrics,
         *,
         port: int,
+        last_id: int,
     ) -> None:
         self._settings = settings
         self._ownership = ownership
@@ -91,13 +93,18 @@ class _Router:
         self._wanted = asyncio.Event()
         self._stopping = asyncio.Event()
         self._health = SlackHealth()
+        self._inbox = DurableInbox(
+            store=store,
+            last_id=last_id,
+            drawn=lambda: random.getrandbits(20),
+            arrived=self._arrived,
+            wanted=self._wanted,
+        )
 
-    async def serve(self, listening: socket.socket, *, last_id: int) -> None:
+    async def serve(self, listening: socket.socket) -> None:
         """Answer requests, decide and deliver until stopped; then finish what is under way, in this order."""
         preview = _preview(self._ownership) if self._settings.slack_token is None else None
-        server = uvicorn.Server(
-            uvicorn.Config(self._app(preview, last_id=last_id), **uvicorn_settings(metrics=self._metrics))
-        )
+        server = uvicorn.Server(uvicorn.Config(self._app(preview), **uvicorn_settings(metrics=self._metrics)))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
@@ -120,7 +127,7 @@ class _Router:
         await delivering
         log.info("stopped")
 
-    def _app(self, preview: "_Preview | None", *, last_id: int) -> Intake:
+    def _app(self, preview: "_Preview | None") -> Intake:
         api = Api(
             store=self._store,
             ownership=self._ownership,
@@ -130,13 +137,7 @@ class _Router:
             draining=self._stopping.is_set,
         )
         return Intake(
-            inbox=DurableInbox(
-                store=self._store,
-                last_id=last_id,
-                drawn=lambda: random.getrandbits(20),
-                arrived=self._arrived,
-                wanted=self._wanted,
-            ),
+            inbox=self._inbox,
             tokens=self._tokens,
             metrics=self._metrics,
             clock=now,
@@ -178,14 +179,18 @@ class _Router:
 
     async def _decide(self) -> None:
         dispatcher = Dispatcher(
-            store=self._store, ownership=self._ownership, clock=now, metrics=self._metrics, wanted=self._wanted
+            store=self._store,
+            ownership=self._ownership,
+            clock=now,
+            metrics=self._metrics,
+            wanted=self._wanted,
+            arrivals=lambda: self._inbox.accepted,
+            cpu_clock=time.thread_time,
         )
 
         async def step() -> float | None:
-            began_s = time.monotonic()
             decided = await dispatcher.step()
-            rest_s = decided.rest_s(took_s=time.monotonic() - began_s, arriving=self._arrived.is_set(), now=now())
-            if rest_s > 0:
+            if (rest_s := decided.rest_s(now=now())) > 0:
                 await _wait(self._stopping, rest_s)
             return 0.0 if decided.full else None
 

@@ -75,6 +75,8 @@ class House:
             clock=self.clock,
             metrics=self.metrics,
             wanted=self.wanted,
+            arrivals=lambda: self.inbox.accepted,
+            cpu_clock=lambda: 0.0,
         )
         self.delivery = self.new_delivery()
 

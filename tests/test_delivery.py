@@ -4,6 +4,7 @@ import asyncio
 import json
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from router.delivery import IN_FLIGHT
+from router.dispatcher import Step
 from router.preview.faults import Fault, FaultKind
 from router.preview.workspace import Message, TokenState
 from router.store import messages
-from tests.house import FALLBACK, LEDGER, PAYMENTS, Clock, House, alert, house
+from tests.house import FALLBACK, LEDGER, PAYMENTS, START, Clock, House, alert, house
 from tests.slack import SlackServer
 
 Tell = Callable[[Callable[[House], Awaitable[None]]], SlackServer]
@@ -201,6 +204,7 @@ def test_crash_before_the_send_loses_nothing(tell: Tell) -> None:
             lease=timedelta(seconds=20),
             posts=5,
             edits=5,
+            limit=5,
             blocked=(),
             fallback=FALLBACK,
         )
@@ -269,3 +273,61 @@ def test_unreadable_alert_does_not_sink_its_group(tell: Tell) -> None:
     slack = tell(story)
 
     assert (len(slack.roots(PAYMENTS)), len(slack.roots(FALLBACK))) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arrived", "waited", "rest_s"),
+    [
+        pytest.param(0, timedelta(), 0.0, id="nobody sends"),
+        pytest.param(16, timedelta(), 0.0, id="as many come as are decided"),
+        pytest.param(17, timedelta(), 0.3, id="more come than are decided: senders first"),
+        pytest.param(17, timedelta(seconds=5), 0.3, id="exactly five seconds"),
+        pytest.param(17, timedelta(seconds=6), 0.01, id="the oldest has waited too long: half and half"),
+    ],
+)
+def test_decisions_stand_back_for_senders(arrived: int, waited: timedelta, rest_s: float) -> None:
+    """A flood is accepted first, and what was accepted does not wait for its end."""
+    step = Step(decided=16, oldest=START, arrived=arrived, cpu_s=0.01)
+    assert step.rest_s(now=START + waited) == pytest.approx(rest_s)
+
+
+def test_no_more_calls_than_are_allowed_at_once(tell: Tell) -> None:
+    """Posts and edits share the places: with all of them taken nothing more is claimed."""
+
+    async def story(house: House) -> None:
+        teams = ("payments", "ledger")
+        for number in range(12):
+            await house.tell(alert(f"A{number}", team=teams[number % 2]), group=f"g{number}")
+        await house.settle()
+        for number in range(12):
+            await house.tell(alert(f"A{number}", team=teams[number % 2]), alert(f"B{number}"), group=f"g{number}")
+        await house.dispatcher.step()
+        house.clock.advance(60)
+        most = 0
+        while await house.delivery.step() == 0.0:
+            most = max(most, house.delivery.under_way)
+            if house.delivery.under_way == IN_FLIGHT:
+                break
+        assert most <= IN_FLIGHT
+        await house.settle()
+
+    slack = tell(story)
+
+    assert len(slack.roots(PAYMENTS)) + len(slack.roots(LEDGER)) >= 12
+
+
+def test_a_message_that_cannot_be_rendered_is_a_dead_letter(tell: Tell) -> None:
+    """A fault of the renderer is seen as a dead letter, not repeated every twenty seconds."""
+
+    async def story(house: House) -> None:
+        await house.tell(alert("A"))
+        await house.dispatcher.step()
+        house.ownership = replace(house.ownership, timezone=None)  # type: ignore[arg-type]  # the fault
+        house.ownership = replace(house.ownership, teams={})
+        await house.settle()
+        sums = await house.sums()
+        assert (sums["pending"], sums["dead"]) == (0, 2)
+
+    slack = tell(story)
+
+    assert slack.emulator.calls == {}

@@ -159,10 +159,13 @@ def claim(
     lease: timedelta,
     posts: int,
     edits: int,
+    limit: int,
     blocked: Collection[str],
     fallback: str,
 ) -> list[Claimed]:
-    """Lease due messages, oldest first: up to `posts` new ones, one a channel, none for a `blocked` one; and `edits`.
+    """Lease due messages, oldest first, at most `limit`: up to `posts` new ones, and then up to `edits` others.
+
+    Of the new ones it is one a channel, and none for a channel that is `blocked`.
 
     `fallback` is the channel of the messages that name none. A message whose lease ended is due again with its attempt
     already counted: a crash costs one.
@@ -176,14 +179,14 @@ def claim(
             WHERE state = 'pending' AND due_at <= ? AND ts IS NULL AND coalesce(channel, ?) NOT IN ({marks(closed)})
         ) AS due WHERE place = 1 ORDER BY id LIMIT ?
         """,
-        (fallback, at, fallback, *closed, posts),
+        (fallback, at, fallback, *closed, min(posts, limit)),
     ).fetchall()
     rows += connection.execute(
         f"""
         SELECT {_CLAIMED} FROM messages WHERE state = 'pending' AND due_at <= ? AND ts IS NOT NULL
         ORDER BY due_at LIMIT ?
         """,
-        (at, edits),
+        (at, min(edits, limit - len(rows))),
     ).fetchall()
     connection.executemany(
         "UPDATE messages SET due_at = ?, attempts = attempts + 1 WHERE id = ?",

@@ -28,7 +28,7 @@ def claim(
     connection: Connection, *, now: datetime = NOW, posts: int = 10, edits: int = 10, blocked: tuple[str, ...] = ()
 ) -> list[Claimed]:
     return messages.claim(
-        connection, now=now, lease=LEASE, posts=posts, edits=edits, blocked=blocked, fallback=FALLBACK.id
+        connection, now=now, lease=LEASE, posts=posts, edits=edits, limit=16, blocked=blocked, fallback=FALLBACK.id
     )
 
 
