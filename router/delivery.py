@@ -15,13 +15,13 @@ from typing import Protocol
 import structlog
 
 from router.core.cards import card, shown
-from router.core.errors import DeliveryFailed, NotUnderstood, StoreUnavailable
+from router.core.errors import FAULTS, DeliveryFailed, NotUnderstood, StoreUnavailable
 from router.core.identifiers import text_of
 from router.core.incidents import Incident
 from router.core.model import Channel, FailureClass, MessageKind, Notification, Source, Undelivered
 from router.core.ownership import OwnershipMap
 from router.core.retry import backoff, treated_as
-from router.intake.reading import read
+from router.intake.reading import READ_INLINE_BYTES, read
 from router.notify.blocks import Payload, plain, render, render_notice
 from router.notify.pacing import Pacing
 from router.store import incidents, messages
@@ -93,6 +93,7 @@ class Delivery:
         self._wanted = wanted
         self._pacing = Pacing()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._sending: set[int] = set()  # the messages of these
         self._unrecorded: deque[Callable[[Connection], None]] = deque()
         self._health = health
 
@@ -127,7 +128,9 @@ class Delivery:
                 )
             )
             for message in claimed:
-                self._start(message, message.channel_id or fallback)
+                # A lease may end by a clock that jumped while its call is still under way: then it was only renewed.
+                if message.id not in self._sending:
+                    self._start(message, message.channel_id or fallback)
             if claimed:
                 return 0.0
         # Of the same instant as what was blocked: a channel that opened meanwhile must not be missed.
@@ -151,6 +154,7 @@ class Delivery:
             self._pacing.post_started(channel_id, now)
         else:
             self._pacing.edit_started(now)
+        self._sending.add(message.id)
         task = asyncio.create_task(self._deliver(message, channel_id), name=f"delivery-{message.id}")
         self._under_way.add(task)
         task.add_done_callback(self._ended)
@@ -166,7 +170,7 @@ class Delivery:
         try:
             try:
                 outgoing = await self._outgoing(message, channel_id)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
+            except FAULTS as exc:
                 await self._unrenderable(message, channel_id, exc)
                 return
             try:
@@ -176,6 +180,7 @@ class Delivery:
             else:
                 await self._delivered(outgoing, ts)
         finally:
+            self._sending.discard(message.id)
             if message.ts is None:
                 self._pacing.post_ended(channel_id, self._monotonic())
 
@@ -206,9 +211,9 @@ class Delivery:
         incident, bodies = await self._store.read(
             partial(incidents.with_bodies, id=message.incident, needed=_words_needed)
         )
-        shows = card(
-            incident, kind=message.kind, told=_read(bodies), ownership=ownership, undelivered=message.undelivered
-        )
+        large = sum(len(body) for _, body in bodies.values()) > READ_INLINE_BYTES
+        told = await asyncio.to_thread(_read, bodies) if large else _read(bodies)
+        shows = card(incident, kind=message.kind, told=told, ownership=ownership, undelivered=message.undelivered)
         payload = render(shows)
         return _Outgoing(
             message=message,
@@ -293,8 +298,11 @@ class Delivery:
         if failure is FailureClass.CHANNEL:
             self._health.channels_refused[channel_id] = failed.reason
         gives_up = failure is FailureClass.CONTENT or (
-            # The fallback channel is the last one there is: its messages are kept until it takes them.
-            failure is FailureClass.CHANNEL and channel_id != ownership.fallback.channel.id
+            # The fallback channel is the last one there is: its messages are kept until it takes them. Those that name
+            # no channel go to the one of the map in force, which may be another by now.
+            failure is FailureClass.CHANNEL
+            and message.channel_id is not None
+            and channel_id != ownership.fallback.channel.id
         )
         if gives_up:
             log.error("message_undeliverable", **facts)

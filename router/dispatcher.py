@@ -9,14 +9,14 @@ from typing import TypeVar
 
 import structlog
 
-from router.core.errors import NotUnderstood, StoreConflict
+from router.core.errors import FAULTS, NotUnderstood
 from router.core.identifiers import text_of
 from router.core.model import NotificationState
 from router.core.ownership import OwnershipMap
-from router.intake.reading import read
+from router.intake.reading import READ_INLINE_BYTES, read
 from router.store import inbox
-from router.store.database import Connection, Store
-from router.store.decisions import Reading, Settled, settle
+from router.store.database import Store
+from router.store.decisions import Reading, Settled, decide_all, known_of, settle
 from router.store.inbox import Stored
 from router.telemetry import Metrics
 
@@ -31,23 +31,17 @@ BATCH = 32
 # it, once the oldest has waited for five seconds.
 SENDERS_FIRST = 6.0
 OVERDUE = timedelta(seconds=5)
-# Bodies beyond this are read in a thread: ten thousand alerts would stall the event loop for a third of a second.
-READ_INLINE_BYTES = 64 * 1024
+BATCH_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What one batch was."""
 
-    decided: int
+    more: bool  # wait behind it
     oldest: datetime | None  # when the first of it came in; None: nothing waited
     arrived: int = 0  # how many came in meanwhile
     cpu_s: float = 0.0
-
-    @property
-    def full(self) -> bool:
-        """More may wait."""
-        return self.decided == BATCH
 
     def rest_s(self, *, now: datetime) -> float:
         """How long to leave the process to those who send."""
@@ -81,52 +75,58 @@ class Dispatcher:
     async def step(self) -> Step:
         """Decide one batch. Raises StoreUnavailable, and then nothing was decided."""
         arrivals = self._arrivals()
-        stored = await self._store.read(partial(inbox.waiting, limit=BATCH))
-        if not stored:
-            return Step(decided=0, oldest=None)
-        if sum(len(notification.body) for notification in stored) > READ_INLINE_BYTES:
-            readings, read_s = await asyncio.to_thread(self._timed, partial(_readings, stored))
-        else:
-            readings, read_s = self._timed(partial(_readings, stored))
-        settle_s = await self._settle(readings)
+        batch = await self._store.read(partial(inbox.waiting, limit=BATCH, size=BATCH_BYTES))
+        if not batch.stored:
+            return Step(more=False, oldest=None)
+        large = sum(len(stored.body) for stored in batch.stored) > READ_INLINE_BYTES
+        readings, read_s = await self._computed(partial(_readings, batch.stored), large=large)
+        settle_s = await self._settle(readings, large=large)
         self._wanted.set()
         return Step(
-            decided=len(stored),
-            oldest=stored[0].received_at,
+            more=batch.more,
+            oldest=batch.stored[0].received_at,
             arrived=self._arrivals() - arrivals,
             cpu_s=read_s + settle_s,
         )
 
+    async def _computed(self, work: Callable[[], T], *, large: bool) -> tuple[T, float]:
+        """What `work` gives, and the seconds computed for it; `large` work in a thread, beside the requests."""
+        return await asyncio.to_thread(self._timed, work) if large else self._timed(work)
+
     def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
-        """What `work` gives, and the seconds that its thread computed for it."""
         began = self._cpu_clock()
         return work(), self._cpu_clock() - began
 
-    async def _settle(self, readings: Sequence[Reading]) -> float:
-        """Decide and write; the seconds that were computed for it."""
+    async def _settle(self, readings: Sequence[Reading], *, large: bool) -> float:
+        """Decide and write; the seconds that were computed for it.
 
-        def work(connection: Connection) -> tuple[list[Settled], float]:
-            return self._timed(partial(settle, connection, readings, ownership=self._ownership(), now=self._clock()))
-
+        Nobody else changes incidents: so what is known of them may be read before the transaction that writes.
+        """
+        ownership = self._ownership()
         try:
-            settled, cpu_s = await self._store.write(work)
-        except (ArithmeticError, AttributeError, LookupError, StoreConflict, TypeError, ValueError) as exc:
+            known = await self._store.read(partial(known_of, readings=readings))
+            settled, cpu_s = await self._computed(
+                partial(decide_all, readings, known, ownership=ownership), large=large
+            )
+            await self._store.write(partial(settle, settled=settled, revision=ownership.revision, now=self._clock()))
+        except FAULTS as exc:
             # A fault of ours. One notification must not sink its neighbours, nor stop those behind it.
             if len(readings) > 1:
-                return sum([await self._settle([reading]) for reading in readings])
+                return sum([await self._settle([reading], large=large) for reading in readings])
             (reading,) = readings
             log.exception("notification_undecidable", notification=text_of(reading.id), error=type(exc).__name__)
-            error = f"the router failed on it ({type(exc).__name__}); please report this, it is a defect of the router"
-            return await self._settle([replace(reading, notification=None, error=error)])
+            return await self._settle([replace(reading, notification=None, error=_fault(exc))], large=False)
         for outcome in settled:
             self._tell(outcome)
         return cpu_s
 
     def _tell(self, outcome: Settled) -> None:
-        identifier = text_of(outcome.id)
+        identifier = text_of(outcome.reading.id)
         if outcome.decision is None:
             self._metrics.notifications.labels(NotificationState.QUARANTINED).inc()
-            log.error("notification_quarantined", notification=identifier, source=outcome.source, error=outcome.error)
+            log.error(
+                "notification_quarantined", notification=identifier, source=outcome.reading.source, error=outcome.error
+            )
             return
         decision = outcome.decision
         self._metrics.notifications.labels(decision.state).inc()
@@ -134,14 +134,14 @@ class Dispatcher:
             log.info(
                 "notification_deduplicated",
                 notification=identifier,
-                source=outcome.source,
+                source=outcome.reading.source,
                 duplicate_of=text_of(decision.duplicate_of or 0),
             )
             return
         log.info(
             "notification_decided",
             notification=identifier,
-            source=outcome.source,
+            source=outcome.reading.source,
             alerts=len(decision.verdicts),
             incidents=[incident.id for incident in decision.incidents],
             owners=sorted({incident.owner or "nobody" for incident in decision.incidents}),
@@ -158,6 +158,9 @@ def _reading(stored: Stored) -> Reading:
         notification = read(stored.source, stored.body)
     except NotUnderstood as exc:
         error = str(exc)
+    except FAULTS as exc:
+        log.exception("notification_undecidable", notification=text_of(stored.id), error=type(exc).__name__)
+        error = _fault(exc)
     else:
         if notification.unreadable and not notification.alerts:
             first = notification.unreadable[0]
@@ -171,3 +174,7 @@ def _reading(stored: Stored) -> Reading:
         notification=notification if error is None else None,
         error=error,
     )
+
+
+def _fault(exc: Exception) -> str:
+    return f"the router failed on it ({type(exc).__name__}); please report this, it is a defect of the router"

@@ -25,7 +25,7 @@ class DurableInbox:
     ) -> None:
         self._store = store
         self._last_id = last_id
-        self.accepted = 0  # since start, durable or on their way there
+        self.arrivals = 0  # since start, whatever became of them
         self._drawn = drawn
         self._arrived = arrived
         self._wanted = wanted
@@ -37,7 +37,7 @@ class DurableInbox:
         self._last_id = identifier = next_identifier(
             now_ms=int(now.timestamp() * 1000), last=self._last_id, drawn=self._drawn()
         )
-        self.accepted += 1
+        self.arrivals += 1
         row = inbox.row(id=identifier, source=source, received_at=now, error=error, body=body)
         if error is None:
             await self._store.append(row, size=len(body))
@@ -54,7 +54,7 @@ class DurableInbox:
             )
             try:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await self._store.write(partial(accept_quarantined, row=row, notice=notice))
+                    await self._store.write(partial(accept_quarantined, row=row, notice=notice), size=len(body))
             except TimeoutError as exc:
                 raise StoreUnavailable("the disk does not answer") from exc
             self._wanted.set()
@@ -68,7 +68,7 @@ class DurableInbox:
             source=source,
             error=error,
             count=1 if before is None else before.count + 1,
-            first_at=now,
+            first_at=now if before is None else before.first_at,
             last_at=now,
             reference=None,
         )

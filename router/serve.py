@@ -26,7 +26,7 @@ from router.delivery import Delivery, SlackHealth
 from router.dispatcher import Dispatcher
 from router.inbox import DurableInbox
 from router.intake.http import Intake
-from router.intake.protocol import raise_file_limit, uvicorn_settings
+from router.intake.protocol import BACKLOG, raise_file_limit, uvicorn_settings
 from router.intake.tokens import IntakeTokens
 from router.notify.slack import API_URL, SlackSender
 from router.store import inbox
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-BACKLOG = 4096
 # Everything is woken by an event. The poll is for what no event tells: a lease that ended, a wake-up that was lost.
 POLL_S = 5.0
 AFTER_FAILURE_S = 1.0
@@ -64,7 +63,13 @@ async def _serve(settings: Settings) -> None:
         store = Store(settings.database, append=inbox.append, metrics=metrics)
         stack.push_async_callback(store.close)
         store.open(asyncio.get_running_loop())
-        port, last_id = listening.getsockname()[1], await store.read(inbox.last_id)
+        port = listening.getsockname()[1]
+        try:
+            last_id = await store.read(inbox.last_id)
+        except StoreUnavailable as exc:
+            raise CannotStart(
+                f"ROUTER_DATABASE {settings.database}: {exc}. Restore a backup, or name a new file"
+            ) from exc
         router = _Router(settings, ownership, store, tokens, metrics, port=port, last_id=last_id)
         await router.serve(listening)
 
@@ -121,9 +126,7 @@ class _Router:
         self._stop(None)
         server.should_exit = True
         await answering
-        self._arrived.set()
         await deciding
-        self._wanted.set()
         await delivering
         log.info("stopped")
 
@@ -184,7 +187,7 @@ class _Router:
             clock=now,
             metrics=self._metrics,
             wanted=self._wanted,
-            arrivals=lambda: self._inbox.accepted,
+            arrivals=lambda: self._inbox.arrivals,
             cpu_clock=time.thread_time,
         )
 
@@ -192,7 +195,7 @@ class _Router:
             decided = await dispatcher.step()
             if (rest_s := decided.rest_s(now=now())) > 0:
                 await _wait(self._stopping, rest_s)
-            return 0.0 if decided.full else None
+            return 0.0 if decided.more else None
 
         await self._keep_doing("dispatcher", step, woken=self._arrived)
 

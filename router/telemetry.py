@@ -6,8 +6,9 @@ Every metric begins with `router_`, has its unit in its name, and its label valu
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -140,11 +141,8 @@ class Metrics:
         oldest_pending_s: float,
         incidents_open: int,
         incidents_orphaned: int,
-        map_ok: bool,
-        map_loaded_at: datetime,
-        map_revision: str,
     ) -> None:
-        """Set the gauges that mirror the store and the map, just before they are read."""
+        """Set the gauges that mirror the store, just before they are read."""
         for state in ("accepted", *NotificationState):
             self._law_notifications.labels(state).set(sums[state])
         for state in ("wanted", MessageState.DELIVERED, MessageState.SUPERSEDED, MessageState.DEAD):
@@ -153,10 +151,28 @@ class Metrics:
         self._oldest_pending.set(oldest_pending_s)
         self._incidents_open.set(incidents_open)
         self._incidents_orphaned.set(incidents_orphaned)
-        self._map_ok.set(map_ok)
-        self._map_loaded.set(map_loaded_at.timestamp())
+
+    def observe_map(self, *, ok: bool, loaded_at: datetime, revision: str) -> None:
+        """Set the gauges that mirror the map, just before they are read."""
+        self._map_ok.set(ok)
+        self._map_loaded.set(loaded_at.timestamp())
         self._map_info.clear()
-        self._map_info.labels(map_revision).set(1)
+        self._map_info.labels(revision).set(1)
+
+
+class _Unstoppable:
+    """A log that cannot be written (a full disk, a reader that is gone) must not stop what it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def configure_logs(*, form: str, level: str, stream: TextIO = sys.stderr) -> None:
@@ -175,6 +191,6 @@ def configure_logs(*, form: str, level: str, stream: TextIO = sys.stderr) -> Non
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unstoppable(stream))),
         cache_logger_on_first_use=False,
     )

@@ -75,7 +75,7 @@ class House:
             clock=self.clock,
             metrics=self.metrics,
             wanted=self.wanted,
-            arrivals=lambda: self.inbox.accepted,
+            arrivals=lambda: self.inbox.arrivals,
             cpu_clock=lambda: 0.0,
         )
         self.delivery = self.new_delivery()
@@ -112,7 +112,7 @@ class House:
     async def settle(self, *, within: timedelta = timedelta(minutes=10)) -> None:
         """Decide and deliver until nothing is due within the time; the clock moves only to what is due next."""
         ends = self.clock() + within
-        while (await self.dispatcher.step()).full:
+        while (await self.dispatcher.step()).more:
             pass
         while True:
             wait_s = await self.delivery.step()

@@ -46,6 +46,7 @@ def card(
     undelivered: Undelivered | None = None,
 ) -> Card:
     """What a message of `kind` says about `incident`. `told`: the notifications that its `shown` alerts fired in."""
+    listed = shown(incident)
     alerts = [
         CardAlert(
             alert=_alert(fingerprint, tracked, incident, told),
@@ -54,9 +55,9 @@ def card(
             since=tracked.since,
             until=tracked.until,
         )
-        for fingerprint, tracked in shown(incident)
+        for fingerprint, tracked in listed
     ]
-    lead = shown(incident)[0][1]
+    lead = listed[0][1]
     hints = lead.explanation.hints
     team = ownership.teams.get(incident.owner) if incident.owner is not None else None
     timezone = ownership.timezone if team is None else team.timezone
@@ -70,7 +71,7 @@ def card(
         owner=name,
         mention=_mention(kind, team, ownership),
         via=lead.explanation.via,
-        map_revision=ownership.commit or incident.map_revision[:12],
+        map_revision=incident.map_revision[:12],
         alerts=tuple(alerts),
         firing=incident.firing,
         resolved=incident.resolved,
@@ -87,7 +88,7 @@ def card(
         ),
         timezone=timezone,
         reference=text_of(incident.last_notification),
-        drift=tuple(dict.fromkeys(word for _, tracked in shown(incident) for word in tracked.explanation.drift)),
+        drift=tuple(dict.fromkeys(word for _, tracked in listed for word in tracked.explanation.drift)),
         orphan=_orphan_help(alerts[0].alert, lead, told, ownership) if incident.owner is None else None,
         undelivered=None if undelivered is None else replace(undelivered, team=name or ""),
         sender=told[lead.notification].sender if lead.notification in told else "",

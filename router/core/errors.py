@@ -74,6 +74,19 @@ class StoreConflict(RouterError):
     """A write contradicts what is stored. It is a defect: nothing of that write is there, the rest of its batch is."""
 
 
+# What a defect of ours raises. Caught only where one notification, or one message, must not stop those behind it.
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    StoreConflict,
+    TypeError,
+    ValueError,
+)
+
+
 class DeliveryFailed(RouterError):
     """One attempt to reach Slack did not succeed; `failure` says what to do about it."""
 

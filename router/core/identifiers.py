@@ -1,7 +1,7 @@
 """Identifiers of notifications: 63-bit integers that sort by arrival, written as 13 letters and digits.
 
-41 bits of milliseconds since 2020 and 22 bits that are random on the first id of a millisecond, so that replicas on one
-database do not meet. Crockford's base 32: no I, L, O, U, so that somebody can read an id aloud.
+41 bits of milliseconds since 2020 and 22 bits, of which 20 are drawn, so that replicas on one database do not meet.
+Crockford's base 32: no I, L, O, U, so that somebody can read an id aloud.
 """
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -175,7 +175,8 @@ def is_late(tracked: Tracked, alert: Alert, *, sender: int, closed_at: datetime 
     """
     if tracked.firing or tracked.sender == sender:
         return False
-    if closed_at is not None and now - closed_at >= LATE_WINDOW:
+    ended_at = closed_at or tracked.until
+    if ended_at is not None and now - ended_at >= LATE_WINDOW:
         return False
     return alert.starts_at is not None and tracked.until is not None and alert.starts_at < tracked.until
 

@@ -58,6 +58,7 @@ class Cause(StrEnum):
     QUARANTINED = "quarantined"  # a body that is not of its source's shape
     UNREADABLE_ALERTS = "unreadable_alerts"  # single alerts of a group, the others went on
     TOO_LARGE = "too_large"  # a body beyond the limit, refused unread
+    UNDELIVERABLE = "undeliverable"  # an incident that could be shown in no channel, not in the fallback either
 
 
 class Level(StrEnum):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from router.core.identifiers import text_of
 from router.core.incidents import (
+    REPEATED,
     Explanation,
     Incident,
     Reason,
@@ -55,9 +56,6 @@ class Group:
 
     telling: Telling | None
     incidents: tuple[Incident, ...]
-
-
-EMPTY_GROUP = Group(telling=None, incidents=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +112,7 @@ def decide(
 
     shares = _Shares(group.incidents, notification=notification, id=id, group=key, ownership=ownership, now=now)
     verdicts = [shares.place(alert, sender=sender) for alert in notification.alerts]
-    if last is not None and last.content == content:
+    if last is not None and (last.content == content or (notification.reason == REPEATED and not shares.changed())):
         shares.repeat(notification.alerts)
         verdicts = [_repeated(verdict) for verdict in verdicts]
     changed = shares.changed()
@@ -138,7 +136,8 @@ def decide(
         incidents=changed,
         wanted=tuple(wanted for incident in changed for wanted in messages_of(incident)),
         telling=Telling(content=content, notification=id, sender=sender, reason=notification.reason, at=now)
-        if changed or last is None
+        # One sender's word is serial: its latest is always the last. Of another sender it may be an old one, come late.
+        if changed or last is None or sender == last.sender
         else None,
     )
 
@@ -251,7 +250,7 @@ class _Shares:
                 sender=sender,
             ),
         )
-        return self._verdict(alert, incident_id, explanation, reason, owner=resolution.owner)
+        return self._verdict(alert, incident_id, explanation, reason)
 
     def _incident_for(self, alert: Alert, resolution: Resolution) -> tuple[str, Reason]:
         channel_id = resolution.destinations[0].channel.id
@@ -344,14 +343,12 @@ class _Shares:
         )
         return self._explanations.setdefault(explanation, explanation)
 
-    def _verdict(
-        self, alert: Alert, incident_id: str, explanation: Explanation, reason: Reason, *, owner: str | None = None
-    ) -> Verdict:
+    def _verdict(self, alert: Alert, incident_id: str, explanation: Explanation, reason: Reason) -> Verdict:
         incident = self._before.get(incident_id) or self._opened[incident_id]
         return Verdict(
             fingerprint=alert.fingerprint,
             status=alert.status,
-            owner=owner if owner is not None else incident.owner,
+            owner=incident.owner,
             via=explanation.via,
             severity=explanation.hints.severity,
             incident=incident_id,

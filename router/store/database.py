@@ -119,8 +119,7 @@ class Store:
         The future, or this call, raises StoreUnavailable. Where the disk hangs it does so after ANSWER_WITHIN_S; only
         then the row may have been written all the same.
         """
-        if self._queued_bytes + size > QUEUED_BYTES:
-            raise StoreOverloaded("too much is waiting for the disk")
+        self._admit(size)
         unit = _Unit(
             future=self._loop.create_future(), row=row, size=size, answer_by=self._loop.time() + ANSWER_WITHIN_S
         )
@@ -130,13 +129,14 @@ class Store:
         self._submit(unit)
         return unit.future
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, size: int = 0) -> T:
         """Run `work` in the writer's next transaction and return its result once that is committed.
 
         An exception of `work` undoes only its own changes and is raised here. Raises StoreUnavailable if the
-        transaction failed.
+        transaction failed. `size`: the bytes that it keeps in memory while it waits.
         """
-        unit = _Unit(future=self._loop.create_future(), work=work)
+        self._admit(size)
+        unit = _Unit(future=self._loop.create_future(), work=work, size=size)
         self._submit(unit)
         result: T = await unit.future
         return result
@@ -162,6 +162,10 @@ class Store:
             os.close(self._lock_file)
 
     # -- the event loop's side ---------------------------------------------------------------------------------------
+
+    def _admit(self, size: int) -> None:
+        if size and self._queued_bytes + size > QUEUED_BYTES:
+            raise StoreOverloaded("too much is waiting for the disk")
 
     def _submit(self, unit: _Unit) -> None:
         self._queued_bytes += unit.size
@@ -244,12 +248,12 @@ class Store:
                 connection.close()
             except sqlite3.Error as closing:
                 log.debug("store_close_failed", error=_cause(closing))
-        if not self._failing:
-            self._failing = True
-            log.error("store_unavailable", error=_cause(exc))
         for unit in batch:
             unit.failure = StoreUnavailable(_cause(exc))
             unit.failure.__cause__ = exc
+        if not self._failing:
+            self._failing = True
+            log.error("store_unavailable", error=_cause(exc))
 
     def _wake(self, batch: list[_Unit]) -> None:
         try:

@@ -30,12 +30,30 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """One notification's way through a transaction, for the log."""
+    """What was decided about one notification."""
 
-    id: int
-    source: Source
+    reading: Reading
     decision: Decision | None  # None: quarantined
     error: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Known:
+    """What alert groups are known for, brought forward from decision to decision."""
+
+    tellings: dict[str, Telling]
+    incidents: dict[str, list[Incident]]
+
+    def group(self, key: str) -> Group:
+        return Group(telling=self.tellings.get(key), incidents=tuple(self.incidents.get(key, ())))
+
+    def enter(self, decision: Decision) -> None:
+        if decision.telling is not None:
+            self.tellings[decision.group] = decision.telling
+        if decision.incidents:
+            after = {incident.id: incident for incident in self.incidents.get(decision.group, ())}
+            after.update((incident.id, incident) for incident in decision.incidents)
+            self.incidents[decision.group] = list(after.values())
 
 
 def accept_quarantined(connection: Connection, row: tuple[Any, ...], notice: Notice) -> None:
@@ -44,47 +62,65 @@ def accept_quarantined(connection: Connection, row: tuple[Any, ...], notice: Not
     messages.notify(connection, notice)
 
 
-def settle(
-    connection: Connection, readings: Sequence[Reading], *, ownership: OwnershipMap, now: datetime
-) -> list[Settled]:
-    """Decide notifications in their order and write what they change, and that they are decided at `now`."""
-    groups = {reading.id: group_of(reading.notification) for reading in readings if reading.notification is not None}
-    books = _Books(
-        connection,
-        sorted(set(groups.values())),
-        closed_after=min((reading.received_at for reading in readings), default=now) - REMEMBERED,
+def known_of(connection: Connection, readings: Sequence[Reading]) -> Known:
+    """What is known of the alert groups of these notifications."""
+    groups = sorted({group_of(reading.notification) for reading in readings if reading.notification is not None})
+    if not groups:
+        return Known(tellings={}, incidents={})
+    closed_after = min(reading.received_at for reading in readings) - REMEMBERED
+    return Known(
+        tellings=inbox.told(connection, groups),
+        incidents=incidents.of_groups(connection, groups, closed_after=closed_after),
     )
-    settled, decided = [], []
+
+
+def decide_all(readings: Sequence[Reading], known: Known, *, ownership: OwnershipMap) -> list[Settled]:
+    """Decide notifications in their order, each knowing what those before it changed. Pure, but for `known`."""
+    settled = []
     for reading in readings:
         if reading.notification is None:
             error = reading.error or "cannot be read"
-            inbox.quarantine(connection, reading.id, error=error, revision=ownership.revision, now=now)
-            messages.notify(connection, _notice(Cause.QUARANTINED, reading, error, now=now))
-            settled.append(Settled(id=reading.id, source=reading.source, decision=None, error=error))
+            settled.append(Settled(reading=reading, decision=None, error=error))
             continue
         decision = decide(
             reading.notification,
             id=reading.id,
-            group=books.group(groups[reading.id]),
+            group=known.group(group_of(reading.notification)),
             ownership=ownership,
             # When it came in, not when we got to it: so it is decided the same after a crash, or out of a backlog.
             now=reading.received_at,
         )
-        books.enter(decision)
-        decided.append((reading.id, decision))
-        settled.append(Settled(id=reading.id, source=reading.source, decision=decision))
-        if reading.notification.unreadable:
-            first = reading.notification.unreadable[0]
-            error = f"alerts[{first.index}]: {first.error}"
-            messages.notify(
-                connection,
-                _notice(Cause.UNREADABLE_ALERTS, reading, error, now=now, count=len(reading.notification.unreadable)),
-            )
-    books.close()
-    if decided:
-        inbox.record(connection, decided, revision=ownership.revision, now=now)
-        messages.want(connection, [wanted for _, decision in decided for wanted in decision.wanted], now=now)
+        known.enter(decision)
+        settled.append(Settled(reading=reading, decision=decision))
     return settled
+
+
+def settle(connection: Connection, settled: Sequence[Settled], *, revision: str, now: datetime) -> None:
+    """Write everything that notifications changed, and that they are decided: all of it or nothing."""
+    changed: dict[str, Incident] = {}
+    told: dict[str, Telling] = {}
+    decided: list[tuple[int, Decision]] = []
+    for outcome in settled:
+        reading, decision = outcome.reading, outcome.decision
+        if decision is None:
+            error = outcome.error or "cannot be read"
+            inbox.quarantine(connection, reading.id, error=error, revision=revision, now=now)
+            messages.notify(connection, _notice(Cause.QUARANTINED, reading, error, now=now))
+            continue
+        decided.append((reading.id, decision))
+        changed.update((incident.id, incident) for incident in decision.incidents)
+        if decision.telling is not None:
+            told[decision.group] = decision.telling
+        if reading.notification is not None and reading.notification.unreadable:
+            unreadable = reading.notification.unreadable
+            error = f"alerts[{unreadable[0].index}]: {unreadable[0].error}"
+            notice = _notice(Cause.UNREADABLE_ALERTS, reading, error, now=now, count=len(unreadable))
+            messages.notify(connection, notice)
+    incidents.save(connection, changed.values())
+    inbox.tell(connection, told)
+    if decided:
+        inbox.record(connection, decided, revision=revision, now=now)
+        messages.want(connection, [wanted for _, decision in decided for wanted in decision.wanted], now=now)
 
 
 def _notice(cause: Cause, reading: Reading, error: str, *, now: datetime, count: int = 1) -> Notice:
@@ -97,32 +133,3 @@ def _notice(cause: Cause, reading: Reading, error: str, *, now: datetime, count:
         last_at=now,
         reference=text_of(reading.id),
     )
-
-
-class _Books:
-    """What the groups of one transaction are known for, brought forward from decision to decision."""
-
-    def __init__(self, connection: Connection, groups: Sequence[str], *, closed_after: datetime) -> None:
-        self._connection = connection
-        self._tellings = inbox.told(connection, groups)
-        self._incidents = incidents.of_groups(connection, groups, closed_after=closed_after)
-        self._told: dict[str, Telling] = {}
-        self._changed: dict[str, Incident] = {}
-
-    def group(self, key: str) -> Group:
-        return Group(
-            telling=self._told.get(key) or self._tellings.get(key), incidents=tuple(self._incidents.get(key, ()))
-        )
-
-    def enter(self, decision: Decision) -> None:
-        if decision.telling is not None:
-            self._told[decision.group] = decision.telling
-        if decision.incidents:
-            after = {incident.id: incident for incident in self._incidents.get(decision.group, ())}
-            after.update((incident.id, incident) for incident in decision.incidents)
-            self._incidents[decision.group] = list(after.values())
-            self._changed.update((incident.id, incident) for incident in decision.incidents)
-
-    def close(self) -> None:
-        incidents.save(self._connection, self._changed.values())
-        inbox.tell(self._connection, self._told)

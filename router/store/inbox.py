@@ -12,9 +12,6 @@ from router.core.routing import Decision, Verdict
 from router.store.database import Connection, marks
 from router.store.instants import instant, micros
 
-_INSERT_NOTIFICATION = "INSERT INTO notifications (id, source, received_at, state, error) VALUES (?, ?, ?, ?, ?)"
-_INSERT_BODY = "INSERT INTO bodies (id, body) VALUES (?, ?)"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
@@ -89,19 +86,32 @@ def last_id(connection: Connection) -> int:
     return newest or 0
 
 
-def waiting(connection: Connection, *, limit: int) -> list[Stored]:
-    """The oldest undecided notifications, in the order of their arrival."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Notifications to be decided together."""
+
+    stored: tuple[Stored, ...]
+    more: bool  # wait behind these
+
+
+def waiting(connection: Connection, *, limit: int, size: int) -> Batch:
+    """The oldest undecided notifications, in the order of their arrival: at most `limit`, and of about `size` bytes."""
     rows = connection.execute(
         """
         SELECT n.id, n.source, n.received_at, b.body FROM notifications n JOIN bodies b ON b.id = n.id
         WHERE n.state = 'waiting' ORDER BY n.id LIMIT ?
         """,
-        (limit,),
+        (limit + 1,),
     )
-    return [
-        Stored(id=identifier, source=Source(source), received_at=instant(received_at), body=body)
-        for identifier, source, received_at, body in rows
-    ]
+    stored: list[Stored] = []
+    held = 0
+    for identifier, source, received_at, body in rows:
+        # A large body is a batch of its own: what is decided together is in memory together, and is one transaction.
+        if len(stored) == limit or (stored and held + len(body) > size):
+            return Batch(stored=tuple(stored), more=True)
+        stored.append(Stored(id=identifier, source=Source(source), received_at=instant(received_at), body=body))
+        held += len(body)
+    return Batch(stored=tuple(stored), more=False)
 
 
 _DECIDED = """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from router.core.identifiers import text_of
 from router.core.model import Cause, Channel, MessageKind, MessageState, Notice, Source, Undelivered
 from router.core.routing import Wanted
 from router.store.database import Connection, marks
@@ -203,26 +204,42 @@ def next_due(connection: Connection) -> datetime | None:
 
 def delivered(connection: Connection, id: int, *, revision: int, ts: str, now: datetime) -> None:
     """Slack shows `revision`. If a newer one is wanted meanwhile the message stays pending and is due at once."""
-    (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (id,)).fetchone()
+    wanted, shown = connection.execute("SELECT wanted, shown FROM messages WHERE id = ?", (id,)).fetchone()
+    if shown >= revision:
+        return  # recorded before: a second answer is not a second state
     newer = wanted > revision
     # A newer revision was counted as superseding this one when it was wanted; now this one was shown after all.
     count(connection, {"delivered": 1, "superseded": -1 if newer else 0})
     connection.execute(
-        "UPDATE messages SET ts = ?, shown = ?, state = ?, due_at = ?, attempts = 0, error = NULL WHERE id = ?",
-        (ts, revision, (MessageState.PENDING if newer else MessageState.DELIVERED).value, micros(now), id),
+        """
+        UPDATE messages SET ts = ?, shown = ?, state = ?, wanted_at = ?, due_at = ?, attempts = 0, error = NULL
+        WHERE id = ?
+        """,
+        (
+            ts,
+            revision,
+            (MessageState.PENDING if newer else MessageState.DELIVERED).value,
+            micros(now),
+            micros(now),
+            id,
+        ),
     )
-
-
-def retry(connection: Connection, id: int, *, error: str, due_at: datetime) -> None:
-    connection.execute("UPDATE messages SET error = ?, due_at = ? WHERE id = ?", (error, micros(due_at), id))
 
 
 PLAIN = "plain text: "
 
 
+def retry(connection: Connection, id: int, *, error: str, due_at: datetime) -> None:
+    """A message that goes out as text only stays so."""
+    connection.execute(
+        "UPDATE messages SET error = CASE WHEN error LIKE ? THEN ? ELSE ? END, due_at = ? WHERE id = ?",
+        (f"{PLAIN}%", f"{PLAIN}{error}", error, micros(due_at), id),
+    )
+
+
 def degrade(connection: Connection, id: int, *, error: str, now: datetime) -> None:
     """Slack refuses this content: the same facts go out as text only, at once."""
-    retry(connection, id, error=f"{PLAIN}{error}", due_at=now)
+    connection.execute("UPDATE messages SET error = ?, due_at = ? WHERE id = ?", (f"{PLAIN}{error}", micros(now), id))
 
 
 def forget_root(connection: Connection, id: int, *, error: str, now: datetime) -> None:
@@ -237,7 +254,11 @@ def give_up(
     """The message is a dead letter; with `undelivered` the fallback channel shows its incident instead, and why."""
     connection.execute("UPDATE messages SET state = 'dead', error = ? WHERE id = ?", (error, claimed.id))
     count(connection, {"dead": 1})
-    if undelivered is None or claimed.incident is None:
+    if claimed.incident is None:
+        return
+    if claimed.kind is MessageKind.UNDELIVERED:
+        notify(connection, _last_word(connection, claimed, error, now=now))
+    if undelivered is None:
         return
     if (claimed.incident, MessageKind.UNDELIVERED, None) in _known(connection, [claimed.incident]):
         return
@@ -250,6 +271,22 @@ def give_up(
         (claimed.incident, MessageKind.UNDELIVERED.value, at, at, _dump_undelivered(undelivered)),
     )
     count(connection, {"wanted": 1})
+
+
+def _last_word(connection: Connection, claimed: Claimed, error: str, *, now: datetime) -> Notice:
+    """What is left to say where an incident can be shown in no channel: that there is one, and where to look."""
+    source, first = connection.execute(
+        "SELECT source, first_notification FROM incidents WHERE id = ?", (claimed.incident,)
+    ).fetchone()
+    return Notice(
+        cause=Cause.UNDELIVERABLE,
+        source=Source(source),
+        error=error,
+        count=1,
+        first_at=now,
+        last_at=now,
+        reference=text_of(first),
+    )
 
 
 def pending(connection: Connection) -> tuple[int, datetime | None]:

@@ -133,6 +133,34 @@ def test_repeat_seen_by_a_pair_counts_once() -> None:
     assert story.of("payments").repeats == 2
 
 
+@pytest.mark.parametrize("reason", ["repeat interval elapsed", None], ids=["says so", "version without reasons"])
+def test_repeats_after_an_alert_resolved_are_counted(reason: str | None) -> None:
+    """A group that is told without the alert that resolved is another content once, and then repeats as any other."""
+    story = Story()
+    story.tell(notification(alert("a"), alert("b")))
+    story.tell(notification(alert("a"), alert("b", resolved=True)), at=NOW + minutes(5))
+
+    for count in (1, 2, 3):
+        story.tell(notification(alert("a"), reason=reason), at=NOW + minutes(5 + 240 * count))
+    retry = story.tell(notification(alert("a"), reason=reason), at=NOW + minutes(5 + 240 * 3 + 0.01))
+
+    assert story.of("payments").repeats == (3 if reason else 2)
+    assert retry.state is NotificationState.DEDUPLICATED
+
+
+def test_old_word_is_believed_again_in_time() -> None:
+    """While other alerts keep the incident open, an alert that the other member tells firing hours later does fire."""
+    story = Story()
+    story.tell(notification(alert("a"), alert("b")))
+    story.tell(notification(alert("a"), alert("b", resolved=True, until=NOW + minutes(5))), at=NOW + minutes(5))
+
+    told = notification(alert("a"), alert("b"), sender="http://am-1")
+    late = story.tell(told, at=NOW + minutes(6))
+    believed = story.tell(told, at=NOW + minutes(600))
+
+    assert (reasons(late)[1], reasons(believed)[1]) == (Reason.LATE, Reason.FIRES_AGAIN)
+
+
 def test_resolved_for_an_episode_never_told() -> None:
     """A flap inside a group interval: resolved carries a later start than the firing that was told. It closes it."""
     story = Story()

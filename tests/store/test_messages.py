@@ -197,6 +197,8 @@ def test_sums_balance_at_any_moment(tmp_path_factory: pytest.TempPathFactory, st
     """wanted = delivered + pending + superseded + dead, after every step of every order."""
 
     def work(connection: Connection) -> None:
+        for incident in ("i-1", "i-2"):
+            _open(connection, incident)
         now, flying = NOW, list[Claimed]()
         for step in steps:
             now += timedelta(seconds=30)
@@ -216,6 +218,18 @@ def test_sums_balance_at_any_moment(tmp_path_factory: pytest.TempPathFactory, st
     in_one_go(tmp_path_factory.mktemp("store") / "router.db", work)
 
 
+def _open(connection: Connection, incident: str) -> None:
+    """An incident of which only its name, its source and its first notification matter."""
+    connection.execute(
+        """
+        INSERT INTO incidents (id, alert_group, source, channel, state, severity, title, opened_at, updated_at,
+            first_notification, last_notification, truncated, repeats, revision, map_revision, document)
+        VALUES (?, 'g', 'alertmanager', 'C0PAYMENTS', 'open', 'normal', 't', 0, 0, 1, 1, 0, 0, 1, 'r', '{}')
+        """,
+        (incident,),
+    )
+
+
 def _end(connection: Connection, step: str, claimed: Claimed, now: datetime) -> None:
     undelivered = Undelivered(channel=Channel(name="pay", id="C0PAYMENTS"), reason="is_archived")
     ends: dict[str, Callable[[], None]] = {
@@ -228,3 +242,52 @@ def _end(connection: Connection, step: str, claimed: Claimed, now: datetime) -> 
         "give up": partial(messages.give_up, connection, claimed, error="x", undelivered=undelivered, now=now),
     }
     ends[step]()
+
+
+def test_what_no_channel_shows_is_told_by_reference(tmp_path: Path) -> None:
+    """Where the fallback channel's message of an incident is given up too, a notice there names the notification."""
+    undelivered = Undelivered(channel=Channel(name="pay", id="C0PAYMENTS"), reason="msg_too_long")
+
+    def work(connection: Connection) -> None:
+        _open(connection, "i-1")
+        messages.want(connection, [root()], now=NOW)
+        for given_up in (undelivered, None):
+            (claimed,) = claim(connection)
+            messages.give_up(connection, claimed, error="msg_too_long", undelivered=given_up, now=NOW)
+        (told,) = claim(connection)
+        assert told.notice is not None
+        assert (told.kind, told.notice.cause, told.notice.reference) == (
+            MessageKind.NOTICE,
+            Cause.UNDELIVERABLE,
+            "0000000000001",
+        )
+        assert balance(connection) == (3, 3)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_answer_that_comes_twice_counts_once(tmp_path: Path) -> None:
+    """A message sent twice, because its lease ended by a clock that jumped, was shown once as far as the sums go."""
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root()], now=NOW)
+        (claimed,) = claim(connection)
+        for _ in range(2):
+            messages.delivered(connection, claimed.id, revision=claimed.revision, ts="1.1", now=NOW)
+        assert balance(connection) == (1, 1)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_text_only_stays_text_only(tmp_path: Path) -> None:
+    """A message whose blocks Slack refused goes out as text, also after another answer made it wait."""
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root()], now=NOW)
+        (claimed,) = claim(connection)
+        messages.degrade(connection, claimed.id, error="invalid_blocks", now=NOW)
+        messages.retry(connection, claimed.id, error="ratelimited", due_at=NOW)
+        (again,) = claim(connection)
+        assert again.plain
+
+    in_one_go(tmp_path / "router.db", work)
