@@ -315,6 +315,7 @@ def _notification(outcome: Outcome) -> dict[str, Any]:
         "error": outcome.error,
         "duplicate_of": None if outcome.duplicate_of is None else text_of(outcome.duplicate_of),
         "map_revision": outcome.map_revision,
+        "decided_at": None if outcome.decided_at is None else _rfc3339(outcome.decided_at),
         "alerts": [_verdict(verdict, labels.get(verdict.fingerprint)) for verdict in outcome.verdicts],
     }
 
@@ -359,6 +360,7 @@ def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dic
         "severity": incident.severity,
         "title": incident.title,
         "opened_at": _rfc3339(incident.opened_at),
+        "updated_at": _rfc3339(incident.updated_at),
         "closed_at": None if incident.closed_at is None else _rfc3339(incident.closed_at),
         "alerts": {"firing": incident.firing, "resolved": incident.resolved},
         "repeats": incident.repeats,

@@ -53,7 +53,7 @@ class SlackHealth:
     """What `/api/v1/status` says of Slack."""
 
     state: str = "ok"  # or Slack's last word about the token, or the network's about the way there
-    channels_refused: dict[str, str] = field(default_factory=dict)  # channel id -> Slack's word
+    channels_refused: set[str] = field(default_factory=set)  # channel ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +248,7 @@ class Delivery:
         message, now = outgoing.message, self._clock()
         await self._record(partial(messages.delivered, id=message.id, revision=message.revision, ts=ts, now=now))
         self._health.state = "ok"
-        self._health.channels_refused.pop(outgoing.channel_id, None)
+        self._health.channels_refused.discard(outgoing.channel_id)
         self._metrics.delivery_seconds.observe((now - message.wanted_at).total_seconds())
         log.info(
             "message_delivered",
@@ -296,7 +296,7 @@ class Delivery:
             await self._record(partial(messages.forget_root, id=message.id, error=failed.reason, now=now))
             return
         if failure is FailureClass.CHANNEL:
-            self._health.channels_refused[channel_id] = failed.reason
+            self._health.channels_refused.add(channel_id)
         gives_up = failure is FailureClass.CONTENT or (
             # The fallback channel is the last one there is: its messages are kept until it takes them. Those that name
             # no channel go to the one of the map in force, which may be another by now.

@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import structlog
 import uvicorn
@@ -205,6 +207,7 @@ class _Router:
             token=preview.token if preview is not None else self._settings.slack_token or "",
             api_url=f"{self._url}/preview/api/" if preview is not None else self._settings.slack_api_url or API_URL,
             metrics=self._metrics,
+            proxy=None if preview is not None else _proxy(self._settings.slack_api_url or API_URL),
         )
         delivery = Delivery(
             store=self._store,
@@ -252,6 +255,12 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
 async def _answer(server: uvicorn.Server, listening: socket.socket) -> None:
     # Its own signal handlers would raise the signal again after a clean stop; ours only ask it to stop.
     await server._serve(sockets=[listening])  # noqa: SLF001
+
+
+def _proxy(url: str) -> str | None:
+    """HTTPS_PROXY or HTTP_PROXY, unless NO_PROXY names the host: slack-sdk knows the first and not the last."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _listening(address: Address) -> socket.socket:

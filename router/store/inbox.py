@@ -10,7 +10,7 @@ from router.core.incidents import Reason, Telling
 from router.core.model import AlertStatus, Level, NotificationState, Source, Stage, Via
 from router.core.routing import Decision, Verdict
 from router.store.database import Connection, marks
-from router.store.instants import instant, micros
+from router.store.instants import instant, instant_or_none, micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Outcome:
     error: str | None
     duplicate_of: int | None
     map_revision: str | None
+    decided_at: datetime | None
     verdicts: tuple[Verdict, ...]
     body: bytes | None
 
@@ -188,14 +189,15 @@ def bodies_of(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[Sou
 def outcome(connection: Connection, id: int) -> Outcome | None:
     row = connection.execute(
         """
-        SELECT n.source, n.received_at, n.state, n.error, n.duplicate_of, n.map_revision, n.verdicts, b.body
+        SELECT n.source, n.received_at, n.state, n.error, n.duplicate_of, n.map_revision, n.decided_at,
+            n.verdicts, b.body
         FROM notifications n LEFT JOIN bodies b ON b.id = n.id WHERE n.id = ?
         """,
         (id,),
     ).fetchone()
     if row is None:
         return None
-    source, received_at, state, error, duplicate_of, map_revision, verdicts, body = row
+    source, received_at, state, error, duplicate_of, map_revision, decided_at, verdicts, body = row
     return Outcome(
         id=id,
         source=Source(source),
@@ -204,6 +206,7 @@ def outcome(connection: Connection, id: int) -> Outcome | None:
         error=error,
         duplicate_of=duplicate_of,
         map_revision=map_revision,
+        decided_at=instant_or_none(decided_at),
         verdicts=_load(verdicts) if verdicts else (),
         body=body,
     )
