@@ -280,13 +280,15 @@ def test_unreadable_alert_does_not_sink_its_group(tell: Tell) -> None:
     [
         pytest.param(0, timedelta(), 0.0, id="nobody sends"),
         pytest.param(1, timedelta(), 0.06, id="somebody sends: senders first"),
-        pytest.param(1, timedelta(seconds=5), 0.06, id="exactly five seconds"),
-        pytest.param(1, timedelta(seconds=6), 0.01, id="the oldest has waited too long: half and half"),
+        pytest.param(22, timedelta(), 0.06, id="as many come as can be decided in a seventh of the time"),
+        pytest.param(23, timedelta(), 0.29, id="more come than that: a flood"),
+        pytest.param(23, timedelta(seconds=5), 0.29, id="exactly five seconds"),
+        pytest.param(23, timedelta(seconds=6), 0.01, id="the oldest has waited too long: half and half"),
     ],
 )
 def test_decisions_stand_back_for_senders(arrived: int, waited: timedelta, rest_s: float) -> None:
-    """A flood is accepted first, and what was accepted does not wait for its end."""
-    step = Step(more=True, oldest=START, arrived=arrived, cpu_s=0.01)
+    """Requests come first, and what was accepted does not wait for the end of a flood."""
+    step = Step(more=True, oldest=START, decided=16, arrived=arrived, elapsed_s=0.1, cpu_s=0.01)
     assert step.rest_s(now=START + waited) == pytest.approx(rest_s)
 
 
