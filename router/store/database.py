@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from router.core.errors import CannotStart, StoreConflict, StoreOverloaded, StoreUnavailable
+from router.core.errors import FAULTS, CannotStart, StoreConflict, StoreOverloaded, StoreUnavailable
 from router.store.schema import MIGRATIONS
 from router.telemetry import Metrics
 
@@ -317,7 +317,7 @@ def _run(unit: _Unit, connection: Connection) -> None:
         unit.result = unit.work(connection)
     except sqlite3.OperationalError:
         raise  # the disk: the whole batch fails
-    except Exception as exc:  # noqa: BLE001 - the top of a worker: the unit's own fault is raised where it was asked for
+    except (*FAULTS, sqlite3.Error) as exc:
         connection.execute("ROLLBACK TO unit")
         unit.failure = exc
         if isinstance(exc, sqlite3.Error):
