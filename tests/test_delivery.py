@@ -292,6 +292,13 @@ def test_decisions_stand_back_for_senders(arrived: int, waited: timedelta, rest_
     assert step.rest_s(now=START + waited) == pytest.approx(rest_s)
 
 
+@pytest.mark.parametrize("waited", [timedelta(), timedelta(seconds=6)], ids=["at once", "overdue"])
+def test_what_comes_after_a_huge_notification_does_not_wait_for_it(waited: timedelta) -> None:
+    """One body of 10,000 alerts takes a second to decide: the rest after it is not thirty of them."""
+    step = Step(more=True, oldest=START, decided=1, arrived=10, elapsed_s=0.2, cpu_s=1.2)
+    assert step.rest_s(now=START + waited) == 1.0
+
+
 def test_no_more_calls_than_are_allowed_at_once(tell: Tell) -> None:
     """Posts and edits share the places: with all of them taken nothing more is claimed."""
 
