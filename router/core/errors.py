@@ -11,9 +11,9 @@ RouterError
 └── DeliveryFailed           Slack did not take a message; carries class, reason and wait
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+from router.core.findings import Finding
 from router.core.model import FailureClass
 
 
@@ -23,22 +23,6 @@ class RouterError(Exception):
 
 class CannotStart(RouterError):
     """The process must not serve: `router serve` prints the text and exits 3."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One defect of the map, at a place. Lines and columns count from 1, columns in characters."""
-
-    code: str
-    message: str
-    file: str
-    line: int
-    column: int
-    help: str | None = None
-    end_column: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.code} {self.message}"
 
 
 class OwnershipFileInvalid(RouterError):

@@ -23,7 +23,7 @@ from router.core.enrichment import (
     filled_url,
     level_of,
 )
-from router.core.errors import Finding
+from router.core.findings import Finding
 from router.core.matchers import Matcher, Operator, all_match
 from router.core.model import (
     Channel,

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Final
 
 from router.core.enrichment import Response, Severities, known_zone, parse_business_hours
-from router.core.errors import Finding
+from router.core.findings import Finding
 from router.core.matchers import Matcher
 from router.core.model import Channel, Hours, Level, Mention, Place, Rerun, RerunSafety
 from router.core.ownership import (
@@ -171,7 +171,7 @@ def _entry(id: str, shape: EntryShape, place: Place, defaults: DefaultsShape) ->
         place=place,
         owner=shape.owner,
         aliases=tuple(shape.aliases),
-        match=_match(shape.match) if shape.match is not None else None,
+        match=matchers_of(shape.match) if shape.match is not None else None,
         also_notify=tuple(shape.also_notify),
         tier=shape.tier,
         severity=shape.severity,
@@ -189,7 +189,7 @@ def _rule(shape: RuleShape, document: Document, path: Path) -> Rule:
         id=shape.id,
         place=_place(document, (*path, "id")),
         begins=_place(document, path),
-        match=_match(shape.match),
+        match=matchers_of(shape.match),
         owner=shape.owner,
         reason=shape.reason,
         expires=_date(shape.expires),
@@ -198,8 +198,8 @@ def _rule(shape: RuleShape, document: Document, path: Path) -> Rule:
     )
 
 
-def _match(shape: object) -> tuple[Matcher, ...]:
-    """A list of texts, each of which was read as matchers, or labels with their values."""
+def matchers_of(shape: object) -> tuple[Matcher, ...]:
+    """The matchers of a `match`: a list of texts, each of which was read as matchers, or labels with their values."""
     if isinstance(shape, dict):
         return tuple(Matcher.one_of(name, values) for name, values in shape.items())
     return tuple(matcher for matchers in shape for matcher in matchers) if isinstance(shape, list) else ()

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from router.core.errors import Finding
+from router.core.findings import Finding
 from router.ownership_file.document import START, Document, Path, Span
 from router.ownership_file.shape import (
     DATE,
@@ -80,7 +80,7 @@ def _finding(document: Document, error: ErrorDetails) -> Finding:
     path, at_key = _path(document, error["loc"])
     kind = error["type"]
     if kind == "missing":
-        return document.finding("OWN005", f'"{error["loc"][-1]}" is missing', _name_of(document, path))
+        return document.finding("OWN005", f'"{error["loc"][-1]}" is missing', document.name(path))
     if kind == "extra_forbidden":
         close = get_close_matches(str(path[-1]), keys_at(path[:-1]), n=1)
         return document.finding(
@@ -105,13 +105,6 @@ def _path(document: Document, loc: tuple[int | str, ...]) -> tuple[Path, bool]:
         if (*path, part) in document.keys or (*path, part) in document.values:
             path = (*path, part)
     return path, at_key
-
-
-def _name_of(document: Document, path: Path) -> Span:
-    """Where an entry is named: its key, or the value of its `id`."""
-    if not path:
-        return START
-    return document.values.get((*path, "id")) or document.key(path) if isinstance(path[-1], int) else document.key(path)
 
 
 def _code(path: Path, error: ErrorDetails) -> str:
@@ -341,7 +334,7 @@ def _rerun(document: Document, path: Path, rerun: object) -> Iterator[Finding]:
 
 
 def _rule(document: Document, path: Path, rule: Mapping[str, object]) -> Iterator[Finding]:
-    name = _name_of(document, path)
+    name = document.name(path)
     if "owner" in rule and "drop" in rule:
         yield document.finding("OWN005", "either `owner` or `drop`, not both", name)
     elif "drop" in rule:

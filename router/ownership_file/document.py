@@ -7,13 +7,13 @@ the text as written.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import yaml
 
-from router.core.errors import Finding
+from router.core.findings import Finding, FindingSeverity, Related
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 64
@@ -49,11 +49,30 @@ class Document:
         """Where the key at `path` is written; of a list's element, the element; of the whole, the start."""
         return self.keys.get(path) or self.values.get(path) or START
 
+    def value_at(self, path: Path) -> Span:
+        """Where the value at `path` is written; where it has none, its key."""
+        return self.values.get(path) or self.key(path)
+
+    def name(self, path: Path) -> Span:
+        """Where the entry at `path` is named: its key, or the value of its `id`."""
+        if not path:
+            return START
+        return (self.values.get((*path, "id")) if isinstance(path[-1], int) else None) or self.key(path)
+
     def written(self, span: Span) -> str:
         """The text at `span`, as far as it stands on one line."""
         return self.lines[span.line - 1][span.column - 1 : span.end_column and span.end_column - 1]
 
-    def finding(self, code: str, message: str, span: Span, *, help: str | None = None) -> Finding:
+    def finding(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        help: str | None = None,
+        severity: FindingSeverity = FindingSeverity.ERROR,
+        related: Iterable[Related] = (),
+    ) -> Finding:
         return Finding(
             code=code,
             message=message,
@@ -62,7 +81,12 @@ class Document:
             column=span.column,
             end_column=span.end_column,
             help=help,
+            severity=severity,
+            related=tuple(related),
         )
+
+    def related(self, message: str, span: Span) -> Related:
+        return Related(file=self.file, line=span.line, column=span.column, message=message)
 
     def refuse(self, code: str, message: str, span: Span, *, help: str | None = None) -> None:
         self.usable = False

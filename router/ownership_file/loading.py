@@ -3,10 +3,12 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from router.core.errors import Finding, OwnershipFileInvalid
+from router.core.errors import OwnershipFileInvalid
+from router.core.findings import Finding
 from router.core.ownership import OwnershipMap
 from router.ownership_file.building import build_map
 from router.ownership_file.defects import read_shape
@@ -15,11 +17,28 @@ from router.ownership_file.names import name_findings
 from router.ownership_file.shape import RootShape, TeamFileShape
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRead:
+    """The files of a map, what is wrong with them, and the map, if nothing is so wrong that it cannot be used."""
+
+    documents: tuple[Document, ...]  # the root first
+    findings: tuple[Finding, ...]  # in file order
+    map: OwnershipMap | None
+
+
 def load_map(path: Path, *, commit: str | None = None) -> OwnershipMap:
     """The map that begins with the file `path`.
 
     Raises OwnershipFileInvalid with every finding, also where a file cannot be read.
     """
+    read = read_map(path, commit=commit)
+    if read.map is None:
+        raise OwnershipFileInvalid(list(read.findings))
+    return read.map
+
+
+def read_map(path: Path, *, commit: str | None = None) -> MapRead:
+    """The map that begins with the file `path`, as far as it can be read. Raises nothing for what the files hold."""
     digest = hashlib.sha256()
     root = _read(path, digest)
     documents = [root]
@@ -32,14 +51,16 @@ def load_map(path: Path, *, commit: str | None = None) -> OwnershipMap:
     team_shapes = [(document, read_shape(document, TeamFileShape)) for document in documents[1:]]
     findings += [finding for document in documents for finding in document.findings]
     findings += name_findings(documents)
-    if findings or root_shape is None:
-        raise OwnershipFileInvalid(_in_order(findings))
-    return build_map(
-        (root, root_shape),
-        [(document, shape) for document, shape in team_shapes if shape is not None],
-        revision=digest.hexdigest(),
-        commit=commit,
-    )
+    built = None
+    if root_shape is not None and not findings:
+        built = build_map(
+            (root, root_shape),
+            [(document, shape) for document, shape in team_shapes if shape is not None],
+            revision=digest.hexdigest(),
+            commit=commit,
+        )
+        findings += built.warnings
+    return MapRead(documents=tuple(documents), findings=tuple(in_order(findings)), map=built)
 
 
 def displayed(path: Path) -> str:
@@ -115,7 +136,8 @@ def _link_in(file: Path, directory: Path) -> Path | None:
     return next((way for way in ways if way.is_symlink()), None)
 
 
-def _in_order(findings: list[Finding]) -> list[Finding]:
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """By place and code, none twice."""
     return sorted(
         dict.fromkeys(findings), key=lambda finding: (finding.file, finding.line, finding.column, finding.code)
     )

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from re import fullmatch
 
-from router.core.errors import Finding
+from router.core.findings import Finding
 from router.ownership_file.defects import quoted
 from router.ownership_file.document import Document, Path
 from router.ownership_file.shape import ID

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 from unicodedata import category, east_asian_width
 
-from router.core.errors import Finding
+from router.core.findings import Finding
 from router.ownership_file.defects import SECRET
 from router.ownership_file.document import LINE_BREAK, MAX_BYTES
 

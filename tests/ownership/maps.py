@@ -5,7 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
 
-from router.core.errors import Finding, OwnershipFileInvalid
+from router.core.errors import OwnershipFileInvalid
+from router.core.findings import Finding
 from router.core.model import Resolution
 from router.core.ownership import OwnershipMap
 from router.ownership_file import load_map
