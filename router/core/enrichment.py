@@ -55,10 +55,26 @@ _HARMLESS_ARGUMENT: Final = re.compile(r"[A-Za-z0-9_.:/@%+=,][A-Za-z0-9_.:/@%+=,
 
 def filled_url(template: str, labels: Mapping[str, str]) -> str | None:
     """`template` with `{label}` and `{label|lower}` replaced, percent-encoded; None if a label is missing."""
-    values = [_value(match, labels) for match in _PLACEHOLDER.finditer(template)]
-    if not all(values):
-        return None
-    return _PLACEHOLDER.sub(lambda match: quote(_value(match, labels), safe="", errors="replace"), template)
+    if "{" not in template:
+        return template
+    url, *placeholders = _pieces(template)
+    for label, lower, text in zip(placeholders[::3], placeholders[1::3], placeholders[2::3], strict=True):
+        value = labels.get(label)
+        if not value:
+            return None
+        value = value.lower() if lower else value
+        # Most values are such words, and quote() takes three times as long to say so.
+        url += (value if _UNRESERVED.fullmatch(value) else quote(value, safe="", errors="replace")) + text
+    return url
+
+
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")  # RFC 3986, section 2.3
+
+
+@lru_cache(maxsize=4096)
+def _pieces(template: str) -> list[str]:
+    """The text before the first placeholder; then of each its label, whether it is lowered, and the text after it."""
+    return _PLACEHOLDER.split(template)
 
 
 def filled_command(template: str, labels: Mapping[str, str]) -> str:

@@ -5,14 +5,13 @@ means two things in two parsers is refused. A label that is missing is an empty 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
-import re2
-
 from router.core.errors import MatcherInvalid
+from router.core.regexes import Regex
 
 
 class Operator(StrEnum):
@@ -29,11 +28,17 @@ class Matcher:
     name: str
     operator: Operator
     values: tuple[str, ...]
-    _holds: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+    # What decides: a set of values where they can be listed, else an expression. If negative, what must not fit.
+    listed: frozenset[str] | None = field(init=False, repr=False, compare=False)
+    regex: Regex | None = field(init=False, repr=False, compare=False)
+    negative: bool = field(init=False, repr=False, compare=False)
     _text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_holds", _condition(self.operator, self.values))
+        listed = _listed(self.operator, self.values)
+        object.__setattr__(self, "listed", listed)
+        object.__setattr__(self, "regex", Regex(self.values[0]) if listed is None else None)
+        object.__setattr__(self, "negative", self.operator in (Operator.NOT_EQUAL, Operator.NOT_MATCHES))
         object.__setattr__(self, "_text", _printed(self.name, self.operator, self.values))
 
     @classmethod
@@ -45,16 +50,14 @@ class Matcher:
         return cls(name, Operator.EQUAL, tuple(values))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        return self._holds(labels.get(self.name, ""))
+        value = labels.get(self.name, "")
+        fits = self.regex.fits(value) if self.regex is not None else value in (self.listed or ())
+        return fits is not self.negative
 
     @property
     def alternatives(self) -> frozenset[str] | None:
         """The only values that fit, where they can be listed."""
-        if self.operator is Operator.EQUAL:
-            return frozenset(self.values)
-        if self.operator is Operator.MATCHES:
-            return _literal_alternatives(self.values[0])
-        return None
+        return None if self.negative else self.listed
 
     def __str__(self) -> str:
         """As Alertmanager prints it, so that its parser reads the same matcher again."""
@@ -66,7 +69,13 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
 
     Raises MatcherInvalid with Alertmanager's words; OWN207 where a regular expression is not Go's RE2.
     """
+    if len(text) > LONGEST:
+        raise MatcherInvalid(f"longer than {LONGEST:,} characters")
     return _Parser(text).parse()
+
+
+# A file may hold a string of a million matchers, which would take a quarter of a minute to read.
+LONGEST: Final = 100_000
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
@@ -76,58 +85,16 @@ def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     return True
 
 
-# -- conditions ----------------------------------------------------------------------------------------------------
-
 # A pattern that is only words and bars, as four of five are in real trees, is a set. Bars may leave an empty word.
 _ONLY_LITERALS: Final = re.compile(r"[\w /:@%&,;<>~='\"#!-]*(?:\|[\w /:@%&,;<>~='\"#!-]*)*")
 _REGEX_METACHARACTER: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
-def _condition(operator: Operator, values: tuple[str, ...]) -> Callable[[str], bool]:
-    if operator is Operator.EQUAL:
-        return frozenset(values).__contains__
-    (value,) = values
-    if operator is Operator.NOT_EQUAL:
-        return lambda text: text != value
-    fits = _regex(value)
-    return fits if operator is Operator.MATCHES else lambda text: not fits(text)
-
-
-def _regex(pattern: str) -> Callable[[str], bool]:
-    alternatives = _literal_alternatives(pattern)
-    if alternatives is not None:
-        return alternatives.__contains__
-    search = _compiled(pattern).search
-    # Bytes, because the binding spends three times as long on translating the offsets of a str. A lone surrogate,
-    # which JSON can spell and UTF-8 cannot, is replaced as Go's decoder does.
-    return lambda text: search(text.encode(errors="replace")) is not None
-
-
-def _literal_alternatives(pattern: str) -> frozenset[str] | None:
+def _listed(operator: Operator, values: tuple[str, ...]) -> frozenset[str] | None:
+    if operator in (Operator.EQUAL, Operator.NOT_EQUAL):
+        return frozenset(values)
+    (pattern,) = values
     return frozenset(pattern.split("|")) if _ONLY_LITERALS.fullmatch(pattern) else None
-
-
-def _compiled(pattern: str) -> "re2._Regexp":
-    if _has_byte_class(pattern):
-        raise MatcherInvalid(r"regular expression: \C is not supported by Go's RE2", code="OWN207")
-    options = re2.Options()
-    options.log_errors = False  # it would write to stderr by itself
-    options.never_capture = True
-    try:
-        return re2.compile(f"^(?:{pattern})$", options)
-    except re2.error as exc:
-        reason = exc.args[0].decode(errors="replace") if exc.args and isinstance(exc.args[0], bytes) else str(exc)
-        raise MatcherInvalid(f"regular expression: {reason}", code="OWN207") from exc
-    except UnicodeEncodeError as exc:
-        raise MatcherInvalid("regular expression: not UTF-8", code="OWN207") from exc
-
-
-_ESCAPED_OR_LITERAL: Final = re.compile(r"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
-
-
-def _has_byte_class(pattern: str) -> bool:
-    r"""Whether `\C` stands in `pattern`. RE2 in C++ takes it, Go's, which is Alertmanager's, does not."""
-    return any(match[1] == "C" for match in _ESCAPED_OR_LITERAL.finditer(pattern))
 
 
 # -- grammar -------------------------------------------------------------------------------------------------------

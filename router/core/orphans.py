@@ -1,28 +1,21 @@
 """Help for whoever wants to claim an orphan: the entries of the map that almost fit, and YAML to paste."""
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
-from difflib import SequenceMatcher, get_close_matches
 from typing import Final
 
-from router.core.matchers import Matcher, Operator
+from router.core.entries import Entry
 from router.core.model import Nearest, Place
-from router.core.ownership import Entry, OwnershipMap, Rule
+from router.core.ownership import OwnershipMap
 
 PLACEHOLDER: Final = "your-team"
-_AT_MOST: Final = 3
-_CLOSE: Final = 0.7
 _NAMESPACE: Final = re.compile(r"[^\s*?\[\]]+")
-_LONGEST_COMPARED: Final = 80  # comparing costs the square of the length, and the words come from outside
 
 
 def nearest(ownership_map: OwnershipMap, labels: Mapping[str, str]) -> tuple[Nearest, ...]:
     """At most three entries that almost fit `labels`, the closest first."""
-    by_entry: dict[tuple[str, str], Nearest] = {}
-    for _, candidate in sorted(_almost(ownership_map, labels), key=lambda scored: -scored[0]):
-        by_entry.setdefault((candidate.kind, candidate.entry), candidate)
-    return tuple(by_entry.values())[:_AT_MOST]
+    return ownership_map.nearest(labels)
 
 
 def stanza(ownership_map: OwnershipMap, labels: Mapping[str, str], *, team: str = PLACEHOLDER) -> str:
@@ -39,72 +32,6 @@ def stanza(ownership_map: OwnershipMap, labels: Mapping[str, str], *, team: str 
         places = [namespace.place for namespace in ownership_map.namespaces]
         return _section(ownership_map, "namespaces", [f"{_yaml(evidence.namespace[1])}: {team}"], places)
     return _rule_stanza(ownership_map, labels, team)
-
-
-# -- nearest -------------------------------------------------------------------------------------------------------
-
-_Scored = tuple[float, Nearest]
-
-
-def _almost(ownership_map: OwnershipMap, labels: Mapping[str, str]) -> Iterator[_Scored]:
-    evidence = ownership_map.evidence(labels)
-    teams = {name: (team.id, team.place) for team in ownership_map.teams.values() for name in (team.id, *team.aliases)}
-    namespaces = {namespace.key: (namespace.key, namespace.place) for namespace in ownership_map.namespaces}
-    yield from _spelled_almost("team", evidence.owner, teams)
-    yield from _spelled_almost("job", evidence.job, _by_name(ownership_map.jobs))
-    yield from _spelled_almost("service", evidence.service, _by_name(ownership_map.services))
-    yield from _spelled_almost("namespace", evidence.namespace, namespaces)
-    for kind, entries in (("job", ownership_map.jobs), ("service", ownership_map.services)):
-        spaces = _by_namespace(entries, ownership_map.identity.namespace_labels)
-        yield from _spelled_almost(kind, evidence.namespace, spaces)
-    for kind, claims in (
-        ("job", ownership_map.jobs.values()),
-        ("service", ownership_map.services.values()),
-        ("rule", ownership_map.rules),
-    ):
-        yield from _matching_almost(kind, claims, labels)
-
-
-def _by_name(entries: Mapping[str, Entry]) -> dict[str, tuple[str, Place]]:
-    return {name: (entry.id, entry.place) for entry in entries.values() for name in (entry.id, *entry.aliases)}
-
-
-def _by_namespace(entries: Mapping[str, Entry], namespace_labels: Container[str]) -> dict[str, tuple[str, Place]]:
-    return {
-        name: (entry.id, entry.place)
-        for entry in entries.values()
-        for matcher in entry.match or ()
-        if matcher.name in namespace_labels
-        for name in matcher.alternatives or ()
-    }
-
-
-def _spelled_almost(kind: str, evidence: tuple[str, str], names: Mapping[str, tuple[str, Place]]) -> Iterator[_Scored]:
-    label, value = evidence
-    word = value[:_LONGEST_COMPARED]
-    for name in get_close_matches(word, names, n=_AT_MOST, cutoff=_CLOSE) if word else ():
-        entry, place = names[name]
-        score = SequenceMatcher(None, word, name).ratio()
-        why = f'{label}="{value}" is spelled almost as "{name}"'
-        if name == value:
-            why = f'{label}="{value}" fits, and another label does not'
-        yield score, Nearest(kind=kind, entry=entry, why=why, file=place.file, line=place.line)
-
-
-def _matching_almost(kind: str, claims: Iterable[Entry | Rule], labels: Mapping[str, str]) -> Iterator[_Scored]:
-    """What one label only keeps from matching, where another label does match by its value."""
-    for claim in claims:
-        failing = [matcher for matcher in claim.match or () if not matcher.matches(labels)]
-        if len(failing) == 1 and any(_holds_by_value(matcher, labels) for matcher in claim.match or ()):
-            found = labels.get(failing[0].name)
-            why = f"needs {failing[0]}, " + (f'and it is "{found}"' if found else "which is missing")
-            place = claim.place
-            yield _CLOSE, Nearest(kind=kind, entry=claim.id, why=why, file=place.file, line=place.line)
-
-
-def _holds_by_value(matcher: Matcher, labels: Mapping[str, str]) -> bool:
-    wanted = matcher.operator in (Operator.EQUAL, Operator.MATCHES)
-    return wanted and bool(labels.get(matcher.name)) and matcher.matches(labels)
 
 
 # -- stanza --------------------------------------------------------------------------------------------------------

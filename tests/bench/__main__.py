@@ -7,10 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import accept, commit, footprint, latency
+from tests.bench import accept, commit, footprint, latency, ownership
 from tests.bench.report import Report
 
-SECTIONS = {"accept": accept.run, "commit": commit.run, "latency": latency.run, "footprint": footprint.run}
+SECTIONS = {
+    "accept": accept.run,
+    "commit": commit.run,
+    "latency": latency.run,
+    "footprint": footprint.run,
+    "ownership": ownership.run,
+}
 
 
 def main() -> int:
