@@ -20,6 +20,7 @@ class Related:
     line: int
     column: int
     message: str
+    end_column: int | None = None  # on the same line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from router.core.model import Mention
 
 CUT = "…"
 _GROUP_ID = re.compile(r"S[A-Z0-9]{6,}")
+_PERSON_ID = re.compile(r"[UW][A-Z0-9]{8,}")
 _URL_UNCHANGED = "%:/?#[]@!$&'()*+,;=-._~"  # what RFC 3986 allows; the rest, with <>|" and blanks, is percent-encoded
 
 # Characters that reverse or reorder what is read; joiners (U+200C, U+200D) stay, emoji and Persian need them.
@@ -122,10 +123,12 @@ def utc(instant: datetime) -> str:
 
 
 def mention(who: Mention) -> str:
-    """Calls the user group where the map gives its id; a handle is only text, which Slack does not resolve."""
+    """Calls the user group, or the person, of an id; a handle is only text, which Slack does not resolve."""
     group = who.group_id
     if group is not None and _GROUP_ID.fullmatch(group):
         return f"<!subteam^{group}>"
+    if _PERSON_ID.fullmatch(who.handle):
+        return f"<@{who.handle}>"
     return prose(who.handle, 80)
 
 

@@ -20,6 +20,7 @@ from router.core.ownership import (
     Rule,
     Team,
 )
+from router.core.quoting import quoted
 from router.ownership_file.document import Document, Path
 from router.ownership_file.shape import (
     ChannelShape,
@@ -273,5 +274,5 @@ def _unknown_timezones(files: _Files) -> Iterator[Finding]:
             ]
         for path, zone in zones:
             if zone is not None and path in document.values and known_zone(zone) is None:
-                message = f'there is no time zone "{zone}"'
-                yield document.finding("OWN601", message, document.values[path], help="write it as in Asia/Tokyo")
+                message = f"there is no time zone {quoted(zone)}"
+                yield document.finding("OWN601", message, document.value_at(path), help="write it as in Asia/Tokyo")

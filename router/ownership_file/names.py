@@ -1,14 +1,19 @@
 """Names across the files of a map: every reference leads to a team, and no name means two things."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from functools import lru_cache
-from re import fullmatch
+from re import fullmatch, split
+from typing import Final
 
 from router.core.findings import Finding
-from router.ownership_file.defects import quoted
+from router.core.quoting import did_you_mean, quoted
 from router.ownership_file.document import Document, Path
 from router.ownership_file.shape import ID
+
+_ENOUGH_COMPARISONS: Final = 50_000  # of unknown names with known ones; then no more advice is given
+# Pairs of globs that could fit the same name by how they begin, and by how they end as well.
+_ENOUGH_PAIRS: Final = 200_000
+_ENOUGH_CLOSE_PAIRS: Final = 2_000
 
 
 def name_findings(documents: list[Document]) -> Iterator[Finding]:
@@ -37,17 +42,14 @@ def name_findings(documents: list[Document]) -> Iterator[Finding]:
 def _unknown_teams(
     readable: Iterable[tuple[Document, dict[str, object]]], names: Mapping[str, str]
 ) -> Iterator[Finding]:
-    closest = lru_cache(maxsize=None)(lambda name: get_close_matches(name, names, n=1))
+    advice: dict[str, str | None] = {}
     for document, value in readable:
         for path, name in _references(value):
             if name not in names and fullmatch(ID, name):
-                close = closest(name)
-                yield document.finding(
-                    "OWN101",
-                    f"team {quoted(name)} is not in teams",
-                    document.values[path],
-                    help=f'did you mean "{close[0]}"?' if close else None,
-                )
+                if name not in advice and len(advice) * len(names) < _ENOUGH_COMPARISONS:
+                    advice[name] = did_you_mean(name, names)
+                message = f"team {quoted(name)} is not in teams"
+                yield document.finding("OWN101", message, document.value_at(path), help=advice.get(name))
 
 
 def _references(value: Mapping[str, object]) -> Iterator[tuple[Path, str]]:
@@ -96,12 +98,12 @@ def _chains(teams: _Teams, names: Mapping[str, str]) -> Iterator[Finding]:
     successors = _edges([entry for entry in teams if entry[1] in dissolved], "successor", names)
     yield from _cycles(teams, "successor", successors)
     yield from _cycles(teams, "parent", _edges(teams, "parent", names))
-    dead_ends = dissolved - successors.keys() - {name for _, name, team in teams if "successor" in team}
+    without = {name for _, name, team in teams if name in dissolved and "successor" not in team}
+    ends = _ends(successors)
     for document, name, _ in teams:
-        way = _way(name, successors)
-        if len(way) > 1 and way[-1] in dead_ends:
-            message = f'the successors of "{name}" end with "{way[-1]}", which is dissolved and has none'
-            yield document.finding("OWN103", message, document.values["teams", name, "successor"])
+        if name in successors and ends.get(name) in without:
+            message = f'the successors of "{name}" end with "{ends[name]}", which is dissolved and has none'
+            yield document.finding("OWN103", message, document.value_at(("teams", name, "successor")))
 
 
 def _edges(teams: _Teams, key: str, names: Mapping[str, str]) -> dict[str, str]:
@@ -110,22 +112,40 @@ def _edges(teams: _Teams, key: str, names: Mapping[str, str]) -> dict[str, str]:
 
 def _cycles(teams: _Teams, key: str, edges: Mapping[str, str]) -> Iterator[Finding]:
     """Each cycle once, at the first of its teams."""
+    seen: set[str] = set()
+    rings: dict[str, list[str]] = {}  # by each team in it
+    for _, name, _ in teams:
+        way: dict[str, None] = {}
+        while name in edges and name not in seen:
+            seen.add(name)
+            way[name] = None
+            name = edges[name]
+        if name in way:
+            ring = list(way)[list(way).index(name) :]
+            rings |= dict.fromkeys(ring, ring)
     told: set[str] = set()
     for document, name, _ in teams:
-        way = _way(name, edges)
-        if name not in told and edges.get(way[-1]) == name:
-            told.update(way)
-            message = f"{key} leads back to itself: {' → '.join([*way, name])}"
-            yield document.finding("OWN103", message, document.values["teams", name, key])
+        if name in rings and name not in told:
+            ring = rings[name]
+            told.update(ring)
+            start = ring.index(name)
+            way_round = [*ring[start:], *ring[:start], name]
+            shown = [*way_round[:10], "…"] if len(way_round) > 11 else way_round
+            message = f"{key} leads back to itself: {' → '.join(shown)}"
+            yield document.finding("OWN103", message, document.value_at(("teams", name, key)))
 
 
-def _way(name: str, edges: Mapping[str, str]) -> list[str]:
-    """The names from `name` on, until one has no edge or comes again."""
-    way = {name: None}
-    while (following := edges.get(name)) is not None and following not in way:
-        way[following] = None
-        name = following
-    return list(way)
+def _ends(edges: Mapping[str, str]) -> dict[str, str]:
+    """Where the way from each name ends; nothing for those that lead in a circle."""
+    ends: dict[str, str] = {}
+    for name in edges:
+        way = {name: None}
+        while (following := edges.get(name)) is not None and following not in way and following not in ends:
+            way[following] = None
+            name = following
+        if following is None or following in ends:
+            ends |= dict.fromkeys(way, name if following is None else ends[following])
+    return ends
 
 
 # -- collisions ----------------------------------------------------------------------------------------------------
@@ -159,35 +179,83 @@ def _collisions(names: Iterator[_Name]) -> Iterator[Finding]:
             first[name] = entry
             continue
         other, other_path, _, meaning = first[name]
-        span = document.values[path] if len(path) > 2 else document.key(path)
-        other_span = other.values[other_path] if len(other_path) > 2 else other.key(other_path)
-        place = f"{other.file}:{other_span.line}:{other_span.column}"
-        yield document.finding("OWN104", f'{path[0]}: {quoted(name)} already names "{meaning}", at {place}', span)
+        span = other.value_at(other_path) if len(other_path) > 2 else other.key(other_path)
+        yield document.finding(
+            "OWN104",
+            f"{path[0]}: {quoted(name)} already names {quoted(meaning)}, at {other.file}:{span.line}:{span.column}",
+            document.value_at(path) if len(path) > 2 else document.key(path),
+            help="rename one of them; two files cannot share one entry" if name == meaning else "rename one of them",
+            related=[other.related(f"the first {quoted(name)}", span)],
+        )
+
+
+# -- namespaces ----------------------------------------------------------------------------------------------------
 
 
 def _namespaces(readable: Iterable[tuple[Document, dict[str, object]]]) -> Iterator[Finding]:
     """Keys that are there twice, and globs of one length that fit the same name: nothing says which of them counts."""
-    seen: dict[str, tuple[Document, str]] = {}
-    globs: dict[int, list[tuple[Document, str]]] = {}
+    first: dict[str, Document] = {}
+    globs: defaultdict[int, list[str]] = defaultdict(list)
     for document, value in readable:
         namespaces = value.get("namespaces")
         for key in namespaces if isinstance(namespaces, dict) else ():
-            rivals = globs.setdefault(len(key), []) if _is_glob(key) else []
-            other = seen.get(key) or next((rival for rival in rivals if _overlap(key, rival[1])), None)
-            if other is not None:
-                place = other[0].key(("namespaces", other[1]))
-                yield document.finding(
-                    "OWN104",
-                    f"namespaces: {quoted(key)} fits the same as {quoted(other[1])}, at {other[0].file}:{place.line}",
-                    document.key(("namespaces", key)),
-                    help="make one of two globs of equal length longer" if key != other[1] else None,
-                )
-            seen[key] = document, key
-            rivals.append((document, key))
+            if key in first:
+                yield _same_namespace(document, key, first[key], key, None)
+            else:
+                first[key] = document
+                if "*" in key or "?" in key:
+                    globs[len(key)].append(key)
+    for length, keys in globs.items():
+        rivals = _rivals(keys)
+        if rivals is None:
+            message = f"more globs of {length} characters than can be compared with each other"
+            yield first[keys[-1]].finding(
+                "OWN002", message, first[keys[-1]].key(("namespaces", keys[-1])), help="give them different beginnings"
+            )
+            continue
+        for key, other in rivals.items():
+            advice = "make one of two globs of equal length longer"
+            yield _same_namespace(first[key], key, first[other], other, advice)
 
 
-def _is_glob(key: str) -> bool:
-    return "*" in key or "?" in key
+def _same_namespace(document: Document, key: str, other: Document, other_key: str, advice: str | None) -> Finding:
+    place = other.key(("namespaces", other_key))
+    return document.finding(
+        "OWN104",
+        f"namespaces: {quoted(key)} fits the same as {quoted(other_key)}, at {other.file}:{place.line}:{place.column}",
+        document.key(("namespaces", key)),
+        help=advice,
+        related=[other.related(quoted(other_key), place)],
+    )
+
+
+def _rivals(globs: list[str]) -> dict[str, str] | None:
+    """Of globs of one length those that fit a name which an earlier one fits, with that; None if it costs too much.
+
+    Only those are compared of which one's literal beginning begins the other's: in their order these are the last ones.
+    """
+    order = {glob: number for number, glob in enumerate(globs)}
+    found: dict[str, str] = {}
+    nested: list[tuple[str, str]] = []
+    pairs = close = 0
+    for beginning, glob in sorted((split("[*?]", glob, maxsplit=1)[0], glob) for glob in globs):
+        while nested and not beginning.startswith(nested[-1][0]):
+            nested.pop()
+        for _, other in nested:
+            alike = _ends_alike(glob, other)
+            pairs, close = pairs + 1, close + alike
+            if pairs > _ENOUGH_PAIRS or close > _ENOUGH_CLOSE_PAIRS:
+                return None
+            if alike and _overlap(glob, other):
+                earlier, later = sorted((glob, other), key=order.__getitem__)
+                found.setdefault(later, earlier)
+        nested.append((beginning, glob))
+    return found
+
+
+def _ends_alike(one: str, other: str) -> bool:
+    end, other_end = split("[*?]", one)[-1], split("[*?]", other)[-1]
+    return end.endswith(other_end) or other_end.endswith(end)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -157,11 +157,13 @@ def test_date(instant: datetime, expected: str) -> None:
         pytest.param("S0PAYMENTS", "<!subteam^S0PAYMENTS>", id="a group id calls"),
         pytest.param("@pay-oncall", "@pay-oncall", id="a handle is text"),
         pytest.param("S0PAY> <!channel", "S0PAY&gt; &lt;!channel", id="not an id"),
-        pytest.param("U0LEADPAY1", "U0LEADPAY1", id="not a group"),
+        pytest.param("U0LEADPAY1", "<@U0LEADPAY1>", id="a person's id calls"),
+        pytest.param("W0LEADPAY1", "<@W0LEADPAY1>", id="and that of one of an Enterprise Grid"),
+        pytest.param("U0LEAD> <!channel", "U0LEAD&gt; &lt;!channel", id="not a person"),
     ],
 )
 def test_mention(handle: str, expected: str) -> None:
-    """Only a user group's id becomes a live mention."""
+    """Only the id of a user group or of a person becomes a live mention."""
     assert markup.mention(Mention(handle=handle)) == expected
 
 

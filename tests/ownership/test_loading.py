@@ -8,8 +8,9 @@ from textwrap import dedent
 import pytest
 
 from router.core.errors import OwnershipFileInvalid
-from router.core.model import Language, Level, Stage
-from router.ownership_file import load_map, render_findings
+from router.core.findings import FindingSeverity
+from router.core.model import Language, Level, Mention, Stage
+from router.ownership_file import load_map, read_map, render_findings
 from tests.ownership.maps import HEAD, a_map, ask, findings_of
 
 TEAM = "{channel: {name: a, id: C0AAAAAAAA}}"
@@ -102,6 +103,17 @@ def test_an_unknown_time_zone_is_a_warning() -> None:
     assert (warning.code, warning.line) == ("OWN601", HEAD.count("\n") + 1)
 
 
+def test_one_person_as_mention_is_a_warning(path: Path) -> None:
+    """Slack calls a person as it calls a group, so the map loads, and lint says what is wrong with it."""
+    path.write_text(SMALL.replace("C0AAAAAAAA}}", "C0AAAAAAAA}, mention: U0PERSON01}"), encoding="utf-8")
+    read = read_map(path)
+    assert read.map is not None
+    assert read.map.teams["a"].mention == Mention(handle="U0PERSON01")
+    assert [(f.code, f.severity, f.line, f.column) for f in read.findings] == [
+        ("OWN112", FindingSeverity.WARNING, 4, 52),
+    ]
+
+
 def test_revision_is_of_the_contents(path: Path) -> None:
     """The same text has the same revision wherever it stands, another text another one."""
     assert a_map().revision == a_map().revision
@@ -143,17 +155,34 @@ def test_include() -> None:
         pytest.param("**/*.yaml", "within one path segment", id="recursive"),
         pytest.param("https://example.com/map.yaml", "beside this one", id="remote"),
         pytest.param("own*.yaml", "this file itself", id="itself"),
-        pytest.param("link.yaml", "symbolic link", id="symbolic link"),
-        pytest.param("linked/team.yaml", "symbolic link", id="through a symbolic link"),
+        pytest.param("link.yaml", "leads out of the folder", id="a link that leaves"),
+        pytest.param("linked/team.yaml", "leads out of the folder", id="through a link that leaves"),
+        pytest.param("circle.yaml", "leads back to itself", id="a link in a circle"),
+        pytest.param("dangling.yaml", "leads to no file", id="a link to nothing"),
+        pytest.param("folder", "write folder/*.yaml", id="a folder"),
+        pytest.param("folder/*", "matches no file", id="an empty folder"),
+        pytest.param("pipe.yaml", "not a file", id="a pipe"),
+        pytest.param("null.yaml", "leads out of the folder", id="a device"),
         pytest.param("[", "matches no file", id="half a class"),
     ],
 )
-def test_what_cannot_be_included(include: str, expected: str, path: Path) -> None:
+def test_what_cannot_be_included(
+    include: str, expected: str, path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """An include that leads elsewhere or nowhere is told at its string."""
-    (path.parent / "real").mkdir()
-    (path.parent / "real" / "team.yaml").write_text("teams: {}\n", encoding="utf-8")
-    (path.parent / "linked").symlink_to(path.parent / "real")
-    (path.parent / "link.yaml").symlink_to(path.parent / "real" / "team.yaml")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "team.yaml").write_text("teams: {}\n", encoding="utf-8")
+    folder = path.parent
+    for name, target in {
+        "linked": elsewhere,
+        "link.yaml": elsewhere / "team.yaml",
+        "circle.yaml": folder / "circle.yaml",
+        "dangling.yaml": folder / "gone.yaml",
+        "null.yaml": Path("/dev/null"),
+    }.items():
+        (folder / name).symlink_to(target)
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe.yaml")
     path.write_text(SMALL + f"include: ['{include}']\n", encoding="utf-8")
     (finding,) = findings_of(path)
     assert (finding.code, finding.line, finding.column) == ("OWN007", 5, 11)
@@ -276,9 +305,10 @@ def at_marks(text: str, codes: str) -> list[str]:
     ("body", "codes"),
     [
         pytest.param("services:\n  s: {owner: a}\n  §s: {owner: a}\n", "OWN003", id="duplicate key"),
-        pytest.param("services:\n  §s: {§onwer: a}\n", "OWN005 OWN004", id="unknown and missing key"),
+        pytest.param("services:\n  s: {§onwer: a}\n", "OWN004", id="missing for a typing error"),
+        pytest.param("services:\n  §s: {§group: a}\n", "OWN005 OWN004", id="unknown and missing key"),
         pytest.param("§servces: {}\n", "OWN004", id="unknown key of the root"),
-        pytest.param("jobs:\n  j: {owner: a, §rerun: {§saftey: safe}}\n", "OWN005 OWN004", id="deeper"),
+        pytest.param("jobs:\n  j: {owner: a, rerun: {§saftey: safe}}\n", "OWN004", id="deeper"),
         pytest.param("services:\n  §S: {owner: a}\n", "OWN005", id="no id"),
         pytest.param("services:§\n", "OWN005", id="an empty section"),
         pytest.param("services: §[]\n", "OWN005", id="a list for a mapping"),
@@ -347,7 +377,9 @@ def test_defects(body: str, codes: str, path: Path) -> None:
         pytest.param("  a:\n    channel: §#alerts\n", "OWN111", id="a comment for a channel"),
         pytest.param("  a: {channel: {name: §Alerts, id: C0AAAAAAAA}}\n", "OWN111", id="capitals"),
         pytest.param("  a: {channel: {name: a, id: §U0AAAAAAAA}}\n", "OWN111", id="a person for a channel"),
-        pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §U0PERSON01}\n", "OWN112", id="a person"),
+        pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §'<@U0PERSON01>'}\n", "OWN112", id="markup"),
+        pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §jane@example.com}\n", "OWN112", id="e-mail"),
+        pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §Jane Doe}\n", "OWN112", id="a name"),
         pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §oncall}\n", "OWN005", id="no mention"),
         pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, parent: §b}\n", "OWN101", id="unknown parent"),
         pytest.param("  §a: {dissolved: 2026-01-01}\n", "OWN005", id="no successor"),
@@ -437,6 +469,7 @@ def test_rendering(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "6 |   s: {aliases: [支払い], owner: aa}",
         "  | " + " " * len("  s: {aliases: [xxxxxx], owner: ") + "^^",
         '  = help: did you mean "a"?',
+        "  = docs: router lint --explain OWN101",
     ]
     assert str(refused.value) == 'ownership.yaml:6:30: OWN101 team "aa" is not in teams (did you mean "a"?)'
 
