@@ -1,0 +1,6 @@
+"""Prometheus rule files -> the alert rules in them, each with the place where it is written."""
+
+from router.rule_files.alert_rules import AlertRule
+from router.rule_files.reading import RuleFiles, Unreadable, read_rule_files
+
+__all__ = ["AlertRule", "RuleFiles", "Unreadable", "read_rule_files"]
