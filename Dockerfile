@@ -11,6 +11,7 @@ RUN pip --python /opt/router/bin/python install --no-cache-dir --require-hashes 
 
 COPY pyproject.toml README.md LICENSE ./
 COPY router ./router
+COPY docs/reference/lint ./docs/reference/lint
 RUN pip --python /opt/router/bin/python install --no-cache-dir --no-deps --no-build-isolation . \
     && install -d -o 65532 -g 65532 /data
 

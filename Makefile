@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock bench torture clean
+.PHONY: help setup run test check lock bench torture clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,8 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	@echo "installing the locked tools for tests and checks …"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+setup: $(VENV)/.run ## the router and its commands into .venv, without starting it
 
 run: $(VENV)/.run ## the router on the example map, with an embedded store and a preview instead of Slack
 	@exec $(BIN)/router serve

@@ -2,34 +2,48 @@
 
 import os
 import sys
+from importlib import import_module
+from typing import Final
 
 import click
 
-from router.config import settings
 from router.core.errors import CannotStart, OwnershipFileInvalid
-from router.ownership_file import render_findings
-from router.telemetry import configure_logs
-from router.who import who
+from router.options import ownership_option
 
 COULD_NOT_START = 3
 
+# Each is imported when it is asked for: `router who` answers in a fraction of the time that a server takes to import.
+_ELSEWHERE: Final = {
+    "import": "router.mapmaking.commands:import_map",
+    "init": "router.mapmaking.commands:init",
+    "lint": "router.lint.command:lint",
+    "schema": "router.schema:schema",
+    "who": "router.who:who",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported by name (click's documentation: Complex Applications, lazy loading)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _ELSEWHERE[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="alert-router", prog_name="router")
 def main() -> None:
     """Alerts and missed check-ins reach the team that owns them, by a map that is kept in git."""
 
 
 @main.command()
-@click.option(
-    "--ownership",
-    metavar="PATH",
-    envvar="ROUTER_OWNERSHIP",
-    default="ownership.yaml",
-    show_default=True,
-    show_envvar=True,
-    help="The ownership map.",
-)
+@ownership_option()
 @click.option(
     "--database",
     metavar="URL",
@@ -64,6 +78,9 @@ def serve(ownership: str, database: str, listen: str) -> None:
       ROUTER_LOG_FORMAT     json or console; console on a terminal
       ROUTER_LOG_LEVEL      debug, info, warning or error; info
     """
+    from router.config import settings
+    from router.telemetry import configure_logs
+
     try:
         found = settings(
             ownership=ownership,
@@ -73,7 +90,6 @@ def serve(ownership: str, database: str, listen: str) -> None:
             on_terminal=sys.stderr.isatty(),
         )
         configure_logs(form=found.log_format, level=found.log_level)
-        # Imported here: `router who` answers in a fraction of the time that a server takes to import.
         from router.serve import run
 
         run(found)
@@ -81,8 +97,7 @@ def serve(ownership: str, database: str, listen: str) -> None:
         click.echo(f"router: {exc}", err=True)
         sys.exit(COULD_NOT_START)
     except OwnershipFileInvalid as exc:
+        from router.ownership_file import render_findings
+
         click.echo(f"router: the ownership map cannot be used.\n\n{render_findings(exc.findings)}", err=True)
         sys.exit(COULD_NOT_START)
-
-
-main.add_command(who)

@@ -1,7 +1,6 @@
 """`router who`: who owns these labels, and why. Asks the map alone; nothing has to be running."""
 
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
@@ -14,14 +13,13 @@ from router.core.errors import OwnershipFileInvalid
 from router.core.model import Hours, RerunSafety, Resolution
 from router.core.orphans import nearest, stanza
 from router.core.ownership import OwnershipMap
+from router.options import ownership_option
 from router.ownership_file import load_map
+from router.printing import print_text
 
 VERSION: Final = 1
 NO: Final = 1
 BAD_INPUT: Final = 2
-
-# What moves a terminal's cursor or turns its writing, and what some readers of lines take for the end of one.
-_ESCAPED: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 Json = dict[str, Any]  # Any: what json.dumps takes
 
@@ -36,15 +34,7 @@ Json = dict[str, Any]  # Any: what json.dumps takes
     metavar="FILE",
     help="Many questions: one JSON object with labels, annotations, expect on each line; - is stdin.",
 )
-@click.option(
-    "--ownership",
-    metavar="PATH",
-    envvar="ROUTER_OWNERSHIP",
-    default="ownership.yaml",
-    show_default=True,
-    show_envvar=True,
-    help="The ownership map.",
-)
+@ownership_option()
 @click.pass_context
 def who(
     context: click.Context,
@@ -88,7 +78,7 @@ def who(
             context.exit(asker.ask_all(lines, file=labels_file, as_json=as_json))
     resolution = asker.resolve(question)
     answer = json.dumps(asker.answer(question, resolution), ensure_ascii=False, indent=2) if as_json else None
-    _print(answer or asker.text(question, resolution))
+    print_text(answer or asker.text(question, resolution))
     fine = resolution.owner is not None and expect in (None, resolution.owner)
     if not fine and expect is not None:
         click.echo(f"expected {expect}, found {resolution.owner or 'nobody'}", err=True)
@@ -182,16 +172,16 @@ class _Asker:
             question = read_question(line)
         except NotAQuestionError as exc:
             answer: Json = {"version": VERSION, "index": index, "error": str(exc)}
-            _print(json.dumps(answer, ensure_ascii=False) if as_json else f"{index}: {where}: {exc}")
+            print_text(json.dumps(answer, ensure_ascii=False) if as_json else f"{index}: {where}: {exc}")
             return BAD_INPUT
         resolution = self.resolve(question)
         fine = resolution.owner == question.expect if question.expects else resolution.owner is not None
         if as_json:
             answer = self.answer(question, resolution) | {"index": index}
-            _print(json.dumps(answer | ({"ok": fine} if question.expects else {}), ensure_ascii=False))
+            print_text(json.dumps(answer | ({"ok": fine} if question.expects else {}), ensure_ascii=False))
         else:
             wanted = f", expected {question.expect or 'nobody'}" if question.expects and not fine else ""
-            _print(f"{index}: {_owner(self._map, resolution)}{wanted}")
+            print_text(f"{index}: {_owner(self._map, resolution)}{wanted}")
         return 0 if fine else NO
 
     def answer(self, question: Question, resolution: Resolution) -> Json:
@@ -268,16 +258,3 @@ def _rerun(resolution: Resolution) -> list[str]:
     lines = [f"{safety}: {rerun.when}" if rerun.when else safety]
     lines += [f"{what} {told}" for what, told in (("run", rerun.how), ("ask", rerun.ask)) if told]
     return [*lines, f"within {rerun.recover_within}"] if rerun.recover_within else lines
-
-
-def _print(text: str) -> None:
-    """To stdout as UTF-8, whatever the terminal says; what is escaped is so in a way that JSON reads back."""
-    safe = "".join(
-        character if character == "\n" or unicodedata.category(character) not in _ESCAPED else _escaped(character)
-        for character in text
-    )
-    click.echo(safe.encode(errors="replace"))
-
-
-def _escaped(character: str) -> str:
-    return "".join(f"\\u{unit:04x}" for unit in memoryview(character.encode("utf-16-le")).cast("H"))

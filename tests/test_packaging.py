@@ -99,13 +99,15 @@ def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("router/")}
     in_the_tree = {
-        path.relative_to(PROJECT).as_posix()
-        for path in (PROJECT / "router").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        (Path(folder) / name).relative_to(PROJECT).as_posix()
+        for folder, _, names in os.walk(PROJECT / "router", followlinks=True)
+        for name in names
+        if "__pycache__" not in Path(folder).parts
     }
     assert packed == in_the_tree
     assert any(name.endswith(".html") for name in packed), "the preview's templates"
     assert any(name.endswith(".css") for name in packed), "the preview's style"
+    assert "router/lint/pages/OWN202.md" in packed, "what `router lint --explain` shows"
 
 
 def test_the_image_is_debian(dockerfile: list[tuple[str, str]]) -> None:

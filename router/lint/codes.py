@@ -50,7 +50,7 @@ _ALL: Final = (
     Code("OWN106", "a team that stands for nobody", (WARNING,)),
     Code("OWN107", "an alias that equals its own id"),
     Code("OWN110", "a team without a channel"),
-    Code("OWN111", "a channel that is no channel"),
+    Code("OWN111", "a channel that is no channel", (ERROR, WARNING)),
     Code("OWN112", "one person instead of a group, or a team without a lead", (WARNING, INFO)),
     Code("OWN113", "the fallback channel is a team's channel, or calls nobody", (ERROR, WARNING)),
     Code("OWN120", "a service without a runbook", (WARNING, ERROR)),

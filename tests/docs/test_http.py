@@ -32,11 +32,12 @@ def api_paths(tmp_path: Path) -> set[str]:
     metrics = Metrics()
     api = Api(
         store=Store(f"sqlite:///{tmp_path / 'router.db'}", append=inbox.append, metrics=metrics),
-        ownership=ActiveMap(map_file, clock=lambda: NOW),
+        ownership=ActiveMap(map_file, clock=lambda: NOW, metrics=metrics),
         health=SlackHealth(),
         metrics=metrics,
         clock=lambda: NOW,
         draining=lambda: False,
+        map_changed=lambda: None,
     )
     guarded = api.app(admin_token=None, preview=Starlette())
     assert isinstance(guarded, OperatorsOnly)
