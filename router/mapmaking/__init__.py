@@ -1,0 +1,1 @@
+"""Maps made from what is there already: rule files and Alertmanager's routing tree."""
