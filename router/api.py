@@ -7,7 +7,6 @@ import heapq
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -22,13 +21,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from router.active_map import ActiveMap
 from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreUnavailable
 from router.core.identifiers import HIGHEST, identifier_of, text_of
-from router.core.incidents import Incident
-from router.core.model import Alert, IncidentState
+from router.core.incidents import Incident, Move
+from router.core.model import Alert, IncidentState, MapVersion
 from router.core.peers import is_local
 from router.core.routing import Verdict
 from router.delivery import SlackHealth
 from router.intake.reading import read
-from router.store import inbox, incidents, messages
+from router.store import inbox, incidents, maps, messages
 from router.store.database import ENGINE, Connection, Store
 from router.store.inbox import Outcome
 from router.store.messages import Listed
@@ -54,6 +53,7 @@ class Api:
         metrics: Metrics,
         clock: Callable[[], datetime],
         draining: Callable[[], bool],
+        map_changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._ownership = ownership
@@ -61,6 +61,7 @@ class Api:
         self._metrics = metrics
         self._clock = clock
         self._draining = draining
+        self._map_changed = map_changed
 
     def app(self, *, admin_token: str | None, preview: ASGIApp | None) -> ASGIApp:
         routes: list[BaseRoute] = [
@@ -81,8 +82,11 @@ class Api:
     async def healthy(self, _request: Request) -> Response:
         return PlainTextResponse("alive\n")
 
-    async def ready(self, _request: Request) -> Response:
-        """Ready to take notifications: store writable, map loaded, not draining. Never whether Slack can be reached."""
+    async def ready(self, request: Request) -> Response:
+        """Ready to take notifications: store writable, map loaded, not draining. Never whether Slack can be reached.
+
+        With `?verbose` it says more, none of which makes it less ready.
+        """
         if self._draining():
             return PlainTextResponse("not ready: stopping\n", status_code=503)
         try:
@@ -91,13 +95,35 @@ class Api:
         except (StoreUnavailable, TimeoutError) as exc:
             cause = str(exc) or "the disk does not answer"
             return PlainTextResponse(f"not ready: the store cannot be written: {cause}\n", status_code=503)
-        return PlainTextResponse("ready\n")
+        return PlainTextResponse(
+            "\n".join(["ready", *(self._details() if "verbose" in request.query_params else []), ""])
+        )
+
+    def _details(self) -> list[str]:
+        """Not about Slack, and without names of channels: this is answered to anybody."""
+        version = self._ownership.version
+        commit = f", commit {version.commit[:12]}" if version.commit is not None else ""
+        lines = [
+            f"store: {ENGINE}, written",
+            f"map: revision {version.revision[:12]}{commit}, in force since {_rfc3339(version.loaded_at)}",
+        ]
+        if self._ownership.failing_tests:
+            return [
+                *lines,
+                f"map: {len(self._ownership.failing_tests)} of its tests fail:",
+                self._ownership.error or "",
+            ]
+        if self._ownership.error is not None:
+            lines += ["map: the files have changed since, and are refused:", self._ownership.error]
+        return lines
 
     async def reload(self, _request: Request) -> Response:
         try:
             await self._ownership.reload()
         except OwnershipFileInvalid as exc:
+            self._map_changed()  # the fallback channel is told
             return PlainTextResponse(f"the map was not replaced:\n{exc}\n", status_code=500)
+        self._map_changed()
         return PlainTextResponse(f"loaded map {self._ownership().revision[:12]}\n")
 
     async def metrics(self, _request: Request) -> Response:
@@ -115,9 +141,10 @@ class Api:
                 incidents_orphaned=orphaned,
             )
         self._metrics.observe_map(
+            self._ownership.version,
             ok=self._ownership.error is None,
-            loaded_at=self._ownership.loaded_at,
-            revision=self._ownership().revision[:12],
+            tests_failing=len(self._ownership.failing_tests),
+            regex_failures=self._ownership().set_failures,
         )
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -154,10 +181,18 @@ class Api:
 
     async def notification(self, request: Request) -> Response:
         identifier = identifier_of(request.path_params["id"])
-        outcome = None if identifier is None else await self._store.read(partial(inbox.outcome, id=identifier))
+        if identifier is None:
+            return _problem(404, "no notification has this id")
+
+        def found(connection: Connection) -> tuple[Outcome | None, MapVersion | None]:
+            outcome = inbox.outcome(connection, identifier)
+            revision = None if outcome is None else outcome.map_revision
+            return outcome, None if revision is None else maps.by_revision(connection, revision)
+
+        outcome, decided_by = await self._store.read(found)
         if outcome is None:
             return _problem(404, "no notification has this id")
-        return JSONResponse(_notification(outcome))
+        return JSONResponse(_notification(outcome, decided_by))
 
     async def incidents(self, request: Request) -> Response:
         state = request.query_params.get("state", "open")
@@ -304,7 +339,7 @@ def _rfc3339(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _notification(outcome: Outcome) -> dict[str, Any]:
+def _notification(outcome: Outcome, decided_by: MapVersion | None) -> dict[str, Any]:
     labels = _labels(outcome)
     return {
         "version": 1,
@@ -315,6 +350,13 @@ def _notification(outcome: Outcome) -> dict[str, Any]:
         "error": outcome.error,
         "duplicate_of": None if outcome.duplicate_of is None else text_of(outcome.duplicate_of),
         "map_revision": outcome.map_revision,
+        "map": None
+        if decided_by is None
+        else {
+            "revision": decided_by.revision,
+            "commit": decided_by.commit,
+            "loaded_at": _rfc3339(decided_by.loaded_at),
+        },
         "decided_at": None if outcome.decided_at is None else _rfc3339(outcome.decided_at),
         "alerts": [_verdict(verdict, labels.get(verdict.fingerprint)) for verdict in outcome.verdicts],
     }
@@ -366,6 +408,9 @@ def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dic
         "repeats": incident.repeats,
         "escalations": [],
         "acknowledged_by": None,
+        "map_revision": incident.map_revision,
+        "moved_to": [_move(move) for move in incident.moved_to],
+        "moved_from": None if incident.moved_from is None else _move(incident.moved_from),
         "messages": [
             {
                 "channel": message.channel_id or fallback,
@@ -377,6 +422,10 @@ def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dic
             for message in shown
         ],
     }
+
+
+def _move(move: Move) -> dict[str, Any]:
+    return {"incident": move.incident, "owner": move.owner, "channel": move.channel_id, "alerts": move.alerts}
 
 
 def _quarantined(letter: inbox.Quarantined) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from router.core.model import Channel, FailureClass, MessageKind, Notification, 
 from router.core.ownership import OwnershipMap
 from router.core.retry import backoff, treated_as
 from router.intake.reading import READ_INLINE_BYTES, read
-from router.notify.blocks import Payload, plain, render, render_notice
+from router.notify.blocks import Payload, plain, render, render_move, render_notice
 from router.notify.pacing import Pacing
 from router.store import incidents, messages
 from router.store.database import Connection, Store
@@ -41,7 +41,16 @@ SHORTEST_WAIT_S = 0.001
 class Sender(Protocol):
     """How a message reaches Slack. Both raise DeliveryFailed and nothing else."""
 
-    async def post(self, channel_id: str, payload: Payload, *, delivery_id: str, group: str, revision: int) -> str: ...
+    async def post(
+        self,
+        channel_id: str,
+        payload: Payload,
+        *,
+        delivery_id: str,
+        group: str,
+        revision: int,
+        thread_ts: str | None = None,
+    ) -> str: ...
 
     async def update(
         self, channel_id: str, ts: str, payload: Payload, *, delivery_id: str, group: str, revision: int
@@ -65,6 +74,7 @@ class _Outgoing:
     payload: Payload
     group: str
     reference: str | None  # the notification that its footer names
+    thread_ts: str | None = None  # of the message that it replies to
 
 
 class Delivery:
@@ -173,6 +183,9 @@ class Delivery:
             except FAULTS as exc:
                 await self._unrenderable(message, channel_id, exc)
                 return
+            if outgoing is None:
+                await self._record(partial(messages.supersede, id=message.id))
+                return
             try:
                 ts = await self._send(outgoing)
             except DeliveryFailed as failed:
@@ -195,8 +208,8 @@ class Delivery:
             partial(messages.give_up, claimed=message, error=error, undelivered=undelivered, now=self._clock())
         )
 
-    async def _outgoing(self, message: Claimed, channel_id: str) -> _Outgoing:
-        """What Slack should show now, rendered from the stored bytes."""
+    async def _outgoing(self, message: Claimed, channel_id: str) -> _Outgoing | None:
+        """What Slack should show now, rendered from the stored bytes; None for a reply to what was never posted."""
         ownership = self._ownership()
         if message.notice is not None:
             notice = render_notice(message.notice, ownership.language, ownership.fallback.mention)
@@ -208,19 +221,31 @@ class Delivery:
                 reference=message.notice.reference,
             )
         assert message.incident is not None, "a message is of an incident or a notice"  # noqa: S101
-        incident, bodies = await self._store.read(
-            partial(incidents.with_bodies, id=message.incident, needed=_words_needed)
-        )
+        found = await self._store.read(partial(incidents.with_bodies, id=message.incident, needed=_words_needed))
+        thread_ts = None
+        if message.kind is MessageKind.MOVED:
+            thread_ts = await self._store.read(partial(messages.root_ts, incident=message.incident))
+            if thread_ts is None:
+                return None
+        incident, bodies = found.incident, found.bodies
         large = sum(len(body) for _, body in bodies.values()) > READ_INLINE_BYTES
         told = await asyncio.to_thread(_read, bodies) if large else _read(bodies)
-        shows = card(incident, kind=message.kind, told=told, ownership=ownership, undelivered=message.undelivered)
-        payload = render(shows)
+        shows = card(
+            incident,
+            kind=message.kind,
+            told=told,
+            ownership=ownership,
+            decided_by=found.map,
+            undelivered=message.undelivered,
+        )
+        payload = render_move(shows) if message.kind is MessageKind.MOVED else render(shows)
         return _Outgoing(
             message=message,
             channel_id=channel_id,
             payload=plain(payload) if message.plain else payload,
             group=incident.group,
             reference=shows.reference,
+            thread_ts=thread_ts,
         )
 
     async def _send(self, outgoing: _Outgoing) -> str:
@@ -233,6 +258,7 @@ class Delivery:
                 delivery_id=delivery_id,
                 group=outgoing.group,
                 revision=message.revision,
+                thread_ts=outgoing.thread_ts,
             )
         await self._sender.update(
             outgoing.channel_id,

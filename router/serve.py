@@ -31,6 +31,7 @@ from router.intake.http import Intake
 from router.intake.protocol import BACKLOG, raise_file_limit, uvicorn_settings
 from router.intake.tokens import IntakeTokens
 from router.notify.slack import API_URL, SlackSender
+from router.reassigner import Reassigner
 from router.store import inbox
 from router.store.database import ENGINE, Store
 from router.telemetry import Metrics
@@ -43,6 +44,8 @@ log = structlog.get_logger()
 # Everything is woken by an event. The poll is for what no event tells: a lease that ended, a wake-up that was lost.
 POLL_S = 5.0
 AFTER_FAILURE_S = 1.0
+# How often the map's files are looked at. Polled, because a file system over the network tells of no change.
+WATCH_S = 2.0
 
 
 def now() -> datetime:
@@ -57,11 +60,11 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    ownership = ActiveMap(settings.ownership, clock=now)
+    metrics = Metrics()
+    ownership = ActiveMap(settings.ownership, clock=now, metrics=metrics)
     tokens = IntakeTokens.parse(settings.intake_tokens) if settings.intake_tokens is not None else IntakeTokens()
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(closing(_listening(settings.listen)))
-        metrics = Metrics()
         store = Store(settings.database, append=inbox.append, metrics=metrics)
         stack.push_async_callback(store.close)
         store.open(asyncio.get_running_loop())
@@ -72,6 +75,7 @@ async def _serve(settings: Settings) -> None:
             raise CannotStart(
                 f"ROUTER_DATABASE {settings.database}: {exc}. Restore a backup, or name a new file"
             ) from exc
+        await ownership.keep_in(store)
         router = _Router(settings, ownership, store, tokens, metrics, port=port, last_id=last_id)
         await router.serve(listening)
 
@@ -119,17 +123,19 @@ class _Router:
         answering = loop.create_task(_answer(server, listening), name="http")
         deciding = loop.create_task(self._decide(), name="dispatcher")
         delivering = loop.create_task(self._deliver(preview), name="delivery")
+        watching = loop.create_task(self._watch(), name="map")
         # What was made until now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
         self._say_ready(preview)
         stopped = loop.create_task(self._stopping.wait())
-        await asyncio.wait((answering, deciding, delivering, stopped), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answering, deciding, delivering, watching, stopped), return_when=asyncio.FIRST_COMPLETED)
         self._stop(None)
         server.should_exit = True
         await answering
         await deciding
         await delivering
+        await watching
         log.info("stopped")
 
     def _app(self, preview: "_Preview | None") -> Intake:
@@ -140,6 +146,7 @@ class _Router:
             metrics=self._metrics,
             clock=now,
             draining=self._stopping.is_set,
+            map_changed=self._map_changed,
         )
         return Intake(
             inbox=self._inbox,
@@ -162,6 +169,12 @@ class _Router:
     async def _reload(self) -> None:
         with suppress(OwnershipFileInvalid):  # logged where it was found; the old map stays
             await self._ownership.reload()
+        self._map_changed()
+
+    def _map_changed(self) -> None:
+        """Wake those who have to do with it: open incidents are resolved again, refusals are told."""
+        self._arrived.set()
+        self._wanted.set()
 
     def _say_ready(self, preview: "_Preview | None") -> None:
         ownership = self._ownership()
@@ -193,13 +206,28 @@ class _Router:
             cpu_clock=time.thread_time,
         )
 
+        reassigner = Reassigner(
+            store=self._store, ownership=self._ownership, clock=now, metrics=self._metrics, wanted=self._wanted
+        )
+
         async def step() -> float | None:
             decided = await dispatcher.step()
+            reassigned = await reassigner.step()
             if (rest_s := decided.rest_s(now=now())) > 0:
                 await _wait(self._stopping, rest_s)
-            return 0.0 if decided.more else None
+            return 0.0 if decided.more or reassigned else None
 
         await self._keep_doing("dispatcher", step, woken=self._arrived)
+
+    async def _watch(self) -> None:
+        """Take a changed map up by itself: people merge a pull request, and nobody thinks of a reload."""
+
+        async def step() -> float | None:
+            if await self._ownership.look():
+                self._map_changed()
+            return WATCH_S
+
+        await self._keep_doing("map", step, woken=self._stopping)
 
     async def _deliver(self, preview: "_Preview | None") -> None:
         # Only now: the Slack client takes 0.4 s to import, and notifications are being accepted meanwhile.
@@ -231,7 +259,8 @@ class _Router:
     ) -> None:
         """Repeat `step` until the router stops: at once, after the seconds it returns, or when woken."""
         while not self._stopping.is_set():
-            woken.clear()
+            if woken is not self._stopping:
+                woken.clear()
             try:
                 wait_s = await step()
             except StoreUnavailable:  # the store has said so; what is due stays due

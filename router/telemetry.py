@@ -7,13 +7,12 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from router.core.model import FailureClass, MessageState, NotificationState, Source
+from router.core.model import FailureClass, MapVersion, MessageState, NotificationState, Source
 
 INTAKE_CODES = ("200", "202", "401", "403", "405", "413", "503")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -83,6 +82,11 @@ class Metrics:
         )
         for state in (NotificationState.DECIDED, NotificationState.DEDUPLICATED, NotificationState.QUARANTINED):
             self.notifications.labels(state)
+        self.incidents_moved = Counter(
+            "router_incidents_moved_total",
+            "Incidents, or parts of them, that a changed map gave to another owner or channel",
+            registry=self.registry,
+        )
         self.delivery_seconds = Histogram(
             "router_delivery_seconds",
             "From the moment a message should show something until Slack shows it",
@@ -95,7 +99,7 @@ class Metrics:
             ["loop"],
             registry=self.registry,
         )
-        for loop in ("dispatcher", "delivery"):
+        for loop in ("dispatcher", "delivery", "map"):
             self.loop_failures.labels(loop)
         # sums, read from the store when they are asked for
         self._law_notifications = Gauge(
@@ -130,7 +134,26 @@ class Metrics:
             "router_map_loaded_timestamp_seconds", "When the map in force was loaded", registry=self.registry
         )
         self._map_info = Gauge(
-            "router_map_info", "The revision of the map in force", ["revision"], registry=self.registry
+            "router_map_info",
+            "The map in force: its revision, and the git commit where there is one",
+            ["revision", "commit"],
+            registry=self.registry,
+        )
+        self.map_reloads = Counter(
+            "router_map_reloads_total",
+            "Maps that were loaded since start, by what became of them",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in ("accepted", "unchanged", "rejected"):
+            self.map_reloads.labels(outcome)
+        self._map_regex_failures = Gauge(
+            "router_map_regex_failures",
+            "Lookups in the map in force for which RE2 ran out of memory: slow, and answered all the same",
+            registry=self.registry,
+        )
+        self._map_tests_failing = Gauge(
+            "router_map_tests_failing", "Tests of the map in force that fail today", registry=self.registry
         )
 
     def observe_sums(
@@ -152,12 +175,14 @@ class Metrics:
         self._incidents_open.set(incidents_open)
         self._incidents_orphaned.set(incidents_orphaned)
 
-    def observe_map(self, *, ok: bool, loaded_at: datetime, revision: str) -> None:
+    def observe_map(self, version: MapVersion, *, ok: bool, tests_failing: int, regex_failures: int) -> None:
         """Set the gauges that mirror the map, just before they are read."""
         self._map_ok.set(ok)
-        self._map_loaded.set(loaded_at.timestamp())
+        self._map_loaded.set(version.loaded_at.timestamp())
         self._map_info.clear()
-        self._map_info.labels(revision).set(1)
+        self._map_info.labels(version.revision[:12], (version.commit or "")[:12]).set(1)
+        self._map_tests_failing.set(tests_failing)
+        self._map_regex_failures.set(regex_failures)
 
 
 class _Unstoppable:

@@ -24,7 +24,7 @@ class Operator:
     def __init__(self, house: House, map_file: Path, *, admin_token: str | None = None) -> None:
         self.map_file = map_file
         self.draining = False
-        self.ownership = ActiveMap(map_file, clock=house.clock)
+        self.ownership = ActiveMap(map_file, clock=house.clock, metrics=house.metrics)
         api = Api(
             store=house.store,
             ownership=self.ownership,
@@ -32,6 +32,7 @@ class Operator:
             metrics=house.metrics,
             clock=house.clock,
             draining=lambda: self.draining,
+            map_changed=lambda: None,
         )
         self._app = api.app(admin_token=admin_token, preview=None)
 

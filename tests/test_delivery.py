@@ -3,52 +3,20 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from router.delivery import IN_FLIGHT
 from router.dispatcher import Step
 from router.preview.faults import Fault, FaultKind
-from router.preview.workspace import Message, TokenState
+from router.preview.workspace import TokenState
 from router.store import messages
-from tests.house import FALLBACK, LEDGER, PAYMENTS, START, Clock, House, alert, house
+from tests.house import FALLBACK, LEDGER, PAYMENTS, START, House, Tell, alert, header
 from tests.slack import SlackServer
-
-Tell = Callable[[Callable[[House], Awaitable[None]]], SlackServer]
-
-
-@pytest.fixture
-def tell(tmp_path: Path) -> Iterator[Tell]:
-    """Runs a story in a house of its own; at the end no rule of Slack was violated and the sums balance."""
-    clock = Clock()
-    with SlackServer(clock=clock.monotonic) as slack:
-
-        def run(story: Callable[[House], Awaitable[None]]) -> SlackServer:
-            async def live() -> None:
-                async with house(tmp_path, slack, clock=clock) as opened:
-                    await story(opened)
-                    sums = await opened.sums()
-                assert sums["wanted"] == sums["delivered"] + sums["pending"] + sums["superseded"] + sums["dead"]
-                assert (
-                    sums["accepted"] == sums["deduplicated"] + sums["quarantined"] + sums["decided"] + sums["waiting"]
-                )
-
-            asyncio.run(live())
-            return slack
-
-        yield run
-        slack.check()
-
-
-def header(message: Message) -> str:
-    text: str = message.content.blocks[0]["text"]["text"]
-    return text
 
 
 def test_life_of_a_message(tell: Tell) -> None:

@@ -6,12 +6,15 @@ from datetime import datetime
 
 from router.core.enrichment import respond_until
 from router.core.identifiers import text_of
-from router.core.incidents import Incident, Tracked
+from router.core.incidents import Incident, Move, Tracked
 from router.core.model import (
     LEVELS_BY_URGENCY,
     Alert,
     Card,
     CardAlert,
+    Channel,
+    Handover,
+    MapVersion,
     Mention,
     MessageKind,
     Notification,
@@ -43,9 +46,13 @@ def card(
     kind: MessageKind,
     told: Mapping[int, Notification],
     ownership: OwnershipMap,
+    decided_by: MapVersion | None = None,
     undelivered: Undelivered | None = None,
 ) -> Card:
-    """What a message of `kind` says about `incident`. `told`: the notifications that its `shown` alerts fired in."""
+    """What a message of `kind` says about `incident`. `told`: the notifications that its `shown` alerts fired in.
+
+    `decided_by` is the map that decided it, `ownership` the one in force now.
+    """
     listed = shown(incident)
     alerts = [
         CardAlert(
@@ -71,7 +78,8 @@ def card(
         owner=name,
         mention=_mention(kind, team, ownership),
         via=lead.explanation.via,
-        map_revision=incident.map_revision[:12],
+        map_revision=incident.map_revision[:12] if decided_by is None else decided_by.name,
+        map_since=None if decided_by is None else decided_by.loaded_at,
         alerts=tuple(alerts),
         firing=incident.firing,
         resolved=incident.resolved,
@@ -91,7 +99,20 @@ def card(
         drift=tuple(dict.fromkeys(word for _, tracked in listed for word in tracked.explanation.drift)),
         orphan=_orphan_help(alerts[0].alert, lead, told, ownership) if incident.owner is None else None,
         undelivered=None if undelivered is None else replace(undelivered, team=name or ""),
+        handed_to=tuple(_handover(move, ownership) for move in incident.moved_to),
+        handed_over=incident.handed_over,
+        taken_from=None if incident.moved_from is None else _handover(incident.moved_from, ownership),
         sender=told[lead.notification].sender if lead.notification in told else "",
+    )
+
+
+def _handover(move: Move, ownership: OwnershipMap) -> Handover:
+    team = ownership.teams.get(move.owner) if move.owner is not None else None
+    named = {channel.id: channel for channel in ownership.channels}
+    return Handover(
+        team=move.owner if team is None else team.name,
+        channel=named.get(move.channel_id, Channel(name=move.channel_id, id=move.channel_id)),
+        alerts=move.alerts,
     )
 
 

@@ -84,6 +84,16 @@ class Tracked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """The other side of a change of owner: where alerts went to, or came from."""
+
+    incident: str
+    owner: str | None
+    channel_id: str
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """One owner's share of one alert group in one channel, from its first firing alert until none fires."""
 
@@ -106,14 +116,17 @@ class Incident:
     repeats: int
     revision: int  # of what its messages should show
     map_revision: str
+    moved_to: tuple[Move, ...] = ()
+    moved_from: Move | None = None
+    handed_over: bool = False  # it ended because its last firing alerts moved; those are kept as they were
 
     @property
     def firing(self) -> int:
-        return sum(tracked.firing for tracked in self.alerts.values())
+        return 0 if self.handed_over else sum(tracked.firing for tracked in self.alerts.values())
 
     @property
     def resolved(self) -> int:
-        return len(self.alerts) - self.firing
+        return sum(not tracked.firing for tracked in self.alerts.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,8 @@ class MessageKind(StrEnum):
     ROOT = "root"  # in the owner's channel; for an orphan in the fallback channel
     COPY = "copy"  # `also_notify`: for information, mentions nobody
     UNDELIVERED = "undelivered"  # in the fallback channel, because the owner's channel refused
-    NOTICE = "notice"  # about the router's own input: quarantined or refused bodies
+    MOVED = "moved"  # a reply below the message of who owned it before the map changed
+    NOTICE = "notice"  # about the router's own input: quarantined or refused bodies, a refused map
 
 
 class Cause(StrEnum):
@@ -58,6 +59,7 @@ class Cause(StrEnum):
     QUARANTINED = "quarantined"  # a body that is not of its source's shape
     UNREADABLE_ALERTS = "unreadable_alerts"  # single alerts of a group, the others went on
     TOO_LARGE = "too_large"  # a body beyond the limit, refused unread
+    MAP_REJECTED = "map_rejected"  # a new map is broken, the old one stays
     UNDELIVERABLE = "undeliverable"  # an incident that could be shown in no channel, not in the fallback either
 
 
@@ -182,6 +184,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MapVersion:
+    """One state of the map, and since when it was in force."""
+
+    revision: str  # SHA-256 over all files, hexadecimal
+    commit: str | None  # of the git working tree, where there is one
+    loaded_at: datetime
+
+    @property
+    def name(self) -> str:
+        """Short, for people: abc1234/4f1c0a2b9e12."""
+        return f"{self.commit[:7]}/{self.revision[:12]}" if self.commit else self.revision[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Via:
     """Which stage and entry of the map chose the owner. `entry` is None for the fallback."""
 
@@ -263,13 +279,13 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """Who is called. Only ever from the map. A group id pings through the API, a handle is only text in Slack."""
+    """Who is called. Only ever from the map. An id pings through the API, a handle is only text in Slack."""
 
-    handle: str  # @pay-oncall, or the group id S…
+    handle: str  # @pay-oncall, the group id S…, or a person's U… or W…
 
     @property
     def group_id(self) -> str | None:
-        return None if self.handle.startswith("@") else self.handle
+        return self.handle if self.handle.startswith("S") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +318,15 @@ class Undelivered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """The other side of a change of owner: who has it now, or who had it."""
+
+    team: str | None  # its name. None: nobody, it was or became an orphan
+    channel: Channel
+    alerts: int  # how many went over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardAlert:
     """One alert as a message shows it: the words are those of when it last fired."""
 
@@ -327,7 +352,7 @@ class Card:
     owner: str | None  # the team's name for people. None: orphan
     mention: Mention | None
     via: Via
-    map_revision: str  # short: git commit where known, else content hash
+    map_revision: str  # short: the git commit where known, and the content hash
     alerts: tuple[CardAlert, ...]
     firing: int
     resolved: int
@@ -341,6 +366,10 @@ class Card:
     drift: tuple[str, ...] = ()  # sentences
     orphan: OrphanHelp | None = None
     undelivered: Undelivered | None = None
+    map_since: datetime | None = None  # when that map came into force
+    handed_to: tuple[Handover, ...] = ()  # alerts that the map gives to somebody else since
+    handed_over: bool = False  # that were all of them
+    taken_from: Handover | None = None
     sender: str = ""  # the Alertmanager's external URL, for the link to a new silence
 
 
@@ -349,9 +378,10 @@ class Notice:
     """A line to the fallback channel about the router's own input, told once per cause and counted."""
 
     cause: Cause
-    source: Source
+    source: Source | None  # None: it is not about a source
     error: str
     count: int
     first_at: datetime
     last_at: datetime
     reference: str | None  # id of the last notification of this cause, where it was stored
+    ended_at: datetime | None = None  # since when it is not so any more

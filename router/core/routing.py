@@ -152,6 +152,22 @@ def messages_of(incident: Incident) -> Iterable[Wanted]:
         yield Wanted(incident=incident.id, kind=MessageKind.COPY, channel_id=channel_id)
 
 
+def explanation_of(resolution: Resolution) -> Explanation:
+    """What is kept of the map's answer about one alert."""
+    return Explanation(
+        via=resolution.via,
+        hints=resolution.hints,
+        drift=tuple(drift.message for drift in resolution.drift),
+        tried=resolution.tried if resolution.orphan else (),
+    )
+
+
+def copies_of(resolution: Resolution) -> tuple[str, ...]:
+    """The channels of `also_notify`, by id, without the owner's own."""
+    owner, *others = [destination.channel.id for destination in resolution.destinations]
+    return tuple(dict.fromkeys(channel_id for channel_id in others if channel_id != owner))
+
+
 class _Shares:
     """The owners' shares of one group while one notification is placed into them."""
 
@@ -180,8 +196,9 @@ class _Shares:
         for incident in self._before.values():
             if incident.state is IncidentState.OPEN:
                 self._open_by_key[incident.owner, incident.channel_id] = incident.id
-            for fingerprint in incident.alerts:
-                self._holder[fingerprint] = incident.id
+            for fingerprint, tracked in incident.alerts.items():
+                if not (incident.handed_over and tracked.firing):  # another incident has it now
+                    self._holder[fingerprint] = incident.id
 
     def place(self, alert: Alert, *, sender: int) -> Verdict:
         holder = self._holder.get(alert.fingerprint)
@@ -268,13 +285,7 @@ class _Shares:
             source=self._notification.source,
             owner=resolution.owner,
             channel_id=channel_id,
-            copies=tuple(
-                dict.fromkeys(
-                    destination.channel.id
-                    for destination in resolution.destinations[1:]
-                    if destination.channel.id != channel_id
-                )
-            ),
+            copies=copies_of(resolution),
             state=IncidentState.OPEN,
             severity=resolution.hints.severity,
             title=alert.name,
@@ -335,12 +346,7 @@ class _Shares:
         )
 
     def _explanation(self, resolution: Resolution) -> Explanation:
-        explanation = Explanation(
-            via=resolution.via,
-            hints=resolution.hints,
-            drift=tuple(drift.message for drift in resolution.drift),
-            tried=resolution.tried if resolution.orphan else (),
-        )
+        explanation = explanation_of(resolution)
         return self._explanations.setdefault(explanation, explanation)
 
     def _verdict(self, alert: Alert, incident_id: str, explanation: Explanation, reason: Reason) -> Verdict:

@@ -102,9 +102,11 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
     """A line to the fallback channel about the router's own input."""
     words = words_in(language)
     header = words.notice_headers[notice.cause]
+    subject = str(notice.source) if notice.source is not None else words.the_map
+    sign = "🚧" if notice.ended_at is None else f"✅ {words.over}"
     times = f"  ×{notice.count}" if notice.count > 1 else ""
     means = words.notice_means[notice.cause]
-    called = markup.mention(mention) if mention is not None else ""
+    called = markup.mention(mention) if mention is not None and notice.ended_at is None else ""
     error = markup.code(notice.error, FIELD_CEILING - 100)
     look = words.look if notice.reference else ""
     reference = _reference(notice.reference) if notice.reference else ""
@@ -113,27 +115,41 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
         text=text.sentences(
             words,
             [
-                f"{header}{times}: {notice.source}",
+                f"{f'{words.over} ' if notice.ended_at is not None else ''}{header}{times}: {subject}",
                 means,
                 markup.prose(notice.error, 300),
                 *([f"ref {markup.prose(notice.reference, 60)}"] if notice.reference else []),
             ],
         ),
         blocks=(
-            _header_block(f"🚧 {header} · {notice.source}{times}"),
+            _header_block(f"{sign} {header} · {subject}{times}"),
             _section(_spaced(means, called)),
             _fields(
                 [
                     (words.error, error or "–"),
-                    (words.source, str(notice.source)),
+                    *([(words.source, subject)] if notice.source is not None else []),
                     (words.first, markup.date(notice.first_at)),
                     (words.last, markup.date(notice.last_at)),
+                    *([(words.closed, markup.date(notice.ended_at))] if notice.ended_at is not None else []),
                 ]
             ),
             *([_context(_DOT.join([look, reference]))] if notice.reference else []),
         ),
         attachments=(),
         mention=called,
+    )
+
+
+def render_move(card: Card) -> Payload:
+    """The reply below a message whose alerts went to somebody else, or came from there. Mentions nobody."""
+    facts = Facts(card)
+    lines = [text.moved(facts, to, _ROOMS[0].word) for to in card.handed_to[-3:]]
+    if card.taken_from is not None:
+        lines.insert(0, text.taken(facts, _ROOMS[0].word))
+    return Payload(
+        kind="moved",
+        text=text.sentences(facts.words, lines),
+        blocks=(_section("\n".join(f"➡️ {line}" for line in lines)), _context(_map(facts))),
     )
 
 
@@ -178,6 +194,8 @@ def _header(facts: Facts) -> Json:
     level = words.levels[card.severity]
     if facts.checked_in:
         head = [f"✅ {words.check_in_back}"]
+    elif card.handed_over:
+        head = [f"➡️ {words.moved}"]
     elif card.state is IncidentState.RESOLVED:
         head = [f"✅ {words.resolved}"]
     elif card.state is IncidentState.STALE:
@@ -212,6 +230,10 @@ def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:
     card, words = facts.card, facts.words
     if card.kind is MessageKind.COPY and facts.open:
         yield _section(f"📄 {words.copy_means.format(owner=text.owner(facts, room.word))}")
+    if card.taken_from is not None and facts.open:
+        yield _section(f"➡️ {text.taken(facts, room.word)}")
+    if card.handed_to and (facts.open or card.handed_over):
+        yield _section("\n".join(f"➡️ {text.moved(facts, to, room.word)}" for to in card.handed_to[-3:]))
     if card.undelivered is not None:
         refused = card.undelivered
         # The name, not <#C…>: of a channel that is gone or private, that shows as unknown.
@@ -241,7 +263,7 @@ def _summary(facts: Facts, room: _Room) -> str:
         summary = _labels(facts.first, room)
     if len(facts.summaries) > 1:
         summary = words.more_summaries.format(summary=summary, n=len(facts.summaries) - 1)
-    if card.state is IncidentState.RESOLVED:
+    if card.state is IncidentState.RESOLVED and not card.handed_over:
         told = words.last_words.format(summary=summary) if summary else ""
         return _spaced(words.fired_for.format(duration=facts.duration), told)
     if card.state is IncidentState.STALE:
@@ -266,7 +288,8 @@ def _facts_fields(facts: Facts, room: _Room) -> list[tuple[str, str]]:
     else:
         fields.append((words.fired, markup.date(facts.since)))
         if card.closed_at is not None:
-            closed = words.resolved_at if card.state is IncidentState.RESOLVED else words.closed
+            resolved = card.state is IncidentState.RESOLVED and not card.handed_over
+            closed = words.resolved_at if resolved else words.closed
             fields.append((closed, markup.date(card.closed_at)))
     if facts.open:
         fields.append((words.rerun, _rerun(facts, room)))
@@ -413,7 +436,7 @@ def _footer(facts: Facts, room: _Room) -> Iterable[Json]:
     card, words = facts.card, facts.words
     via = card.via
     place = markup.prose(f"{via.file}:{via.line}", min(room.word, 60))
-    revision = markup.prose(card.map_revision, 16)
+    revision = _map(facts)
     if via.stage is Stage.FALLBACK or via.entry is None:
         because = words.because_fallback.format(place=place, revision=revision)
     else:
@@ -428,15 +451,24 @@ def _footer(facts: Facts, room: _Room) -> Iterable[Json]:
         yield _context(f"⚠️ {markup.prose(card.drift[0], min(room.field, CONTEXT_CEILING - 40))}{more}")
 
 
+def _map(facts: Facts) -> str:
+    """Which map decided it, and since when that one was in force."""
+    card, words = facts.card, facts.words
+    revision = markup.prose(card.map_revision, 24)
+    if card.map_since is not None:
+        revision = words.map_since.format(revision=revision, when=markup.date(card.map_since))
+    return words.map.format(revision=revision)
+
+
 def _reference(reference: str) -> str:
     return f"ref {markup.code(reference, 60)}"
 
 
 def _colour(facts: Facts) -> str:
     card = facts.card
-    if card.state is IncidentState.RESOLVED:
+    if card.state is IncidentState.RESOLVED and not card.handed_over:
         return _GREEN
-    if card.state is IncidentState.STALE:
+    if card.state is IncidentState.STALE or card.handed_over:
         return _GREY
     if card.owner is None:
         return _BROWN
@@ -446,7 +478,8 @@ def _colour(facts: Facts) -> str:
 def _instances(facts: Facts, room: _Room) -> str:
     """The alerts one by one: what tells them apart, their words, since when."""
     card, words = facts.card, facts.words
-    lines = [words.all_resolved] if card.state is IncidentState.RESOLVED and facts.total > 1 else []
+    ended = card.state is IncidentState.RESOLVED and not card.handed_over
+    lines = [words.all_resolved] if ended and facts.total > 1 else []
     if len(card.alerts) == 1:
         only = card.alerts[0]
         if facts.summaries[0]:  # without one, the labels stand in its place above
@@ -543,6 +576,8 @@ def _metadata_kind(facts: Facts) -> str:
         return "undelivered"
     if card.kind is MessageKind.COPY:
         return "copy"
+    if card.handed_over:
+        return "moved"
     if facts.checked_in:
         return "checkin_recovered"
     if not facts.open:

@@ -34,7 +34,7 @@ class Facts:
         self.words = words_in(card.language)
         self.open = card.state is IncidentState.OPEN
         self.check_in = card.source is Source.HONEYBADGER
-        self.checked_in = self.check_in and card.state is IncidentState.RESOLVED
+        self.checked_in = self.check_in and card.state is IncidentState.RESOLVED and not card.handed_over
         # While something fires, what already resolved says nothing about what to do.
         self.active: Sequence[CardAlert] = [shown for shown in card.alerts if shown.firing] or card.alerts
         self.first: CardAlert | None = self.active[0] if self.active else None

@@ -58,8 +58,20 @@ class SlackSender:
         client.proxy = proxy
         return cls(client=client, session=session, metrics=metrics)
 
-    async def post(self, channel_id: str, payload: Payload, *, delivery_id: str, group: str, revision: int) -> str:
-        """Post a new message and return its `ts`, which with the channel identifies it for edits."""
+    async def post(
+        self,
+        channel_id: str,
+        payload: Payload,
+        *,
+        delivery_id: str,
+        group: str,
+        revision: int,
+        thread_ts: str | None = None,
+    ) -> str:
+        """Post a new message and return its `ts`, which with the channel identifies it for edits.
+
+        With `thread_ts` it is a reply below that message.
+        """
         return await self._call(
             _POST,
             self._client.chat_postMessage,
@@ -68,6 +80,7 @@ class SlackSender:
             blocks=list(payload.blocks),
             attachments=list(payload.attachments),
             metadata=_metadata(payload, delivery_id=delivery_id, group=group, revision=revision),
+            thread_ts=thread_ts,
             unfurl_links=False,
             unfurl_media=False,
         )

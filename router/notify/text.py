@@ -7,7 +7,7 @@ No mention is in it: beside blocks it might ring a second time.
 
 from collections.abc import Iterable
 
-from router.core.model import IncidentState, MessageKind, RerunSafety
+from router.core.model import Handover, IncidentState, MessageKind, RerunSafety
 from router.notify import markup
 from router.notify.facts import Facts
 from router.notify.words import Words
@@ -72,7 +72,30 @@ def _why_here(facts: Facts) -> str:
         )
     if card.kind is MessageKind.COPY:
         return words.lead_copy
+    if card.handed_over:
+        return moved(facts, card.handed_to[-1], _PLACE)
+    if card.taken_from is not None and facts.open:
+        return taken(facts, _PLACE)
     return words.lead_orphan if card.owner is None and facts.open else ""
+
+
+def moved(facts: Facts, to: Handover, limit: int) -> str:
+    """That alerts belong to somebody else since the map changed."""
+    words, channel = facts.words, f"#{markup.prose(to.channel.name, limit)}"
+    if to.team is None:
+        return words.counted(words.moved_to_nobody, to.alerts, channel=channel)
+    return words.counted(words.moved_to, to.alerts, team=markup.prose(to.team, limit), channel=channel)
+
+
+def taken(facts: Facts, limit: int) -> str:
+    """Whose it was before the map changed."""
+    words, before = facts.words, facts.card.taken_from
+    if before is None:
+        return ""
+    channel = f"#{markup.prose(before.channel.name, limit)}"
+    if before.team is None:
+        return words.counted(words.claimed, before.alerts, channel=channel)
+    return words.counted(words.taken_from, before.alerts, team=markup.prose(before.team, limit), channel=channel)
 
 
 def _lead(facts: Facts) -> str:
@@ -84,6 +107,8 @@ def _lead(facts: Facts) -> str:
     what = words.what.format(name=name, where=where) if where else name
     if facts.checked_in:
         return words.lead_back.format(what=what)
+    if card.handed_over:
+        return words.lead_moved.format(what=what)
     if card.state is IncidentState.RESOLVED:
         return words.lead_resolved.format(duration=facts.duration, what=what)
     if card.state is IncidentState.STALE:

@@ -24,6 +24,7 @@ class Words:
     levels: Mapping[Level, str]
     resolved: str
     stale: str
+    moved: str
     orphan: str
     undelivered: str
     copy: str
@@ -75,6 +76,10 @@ class Words:
     more_summaries: str
     stale_means: str
     copy_means: str
+    moved_to: str
+    moved_to_nobody: str
+    taken_from: str
+    claimed: str
     refused: str
     fixes: Mapping[str, str]  # by Slack's word
     fix_other: str
@@ -89,6 +94,8 @@ class Words:
     # footer
     because: str
     because_fallback: str
+    map: str
+    map_since: str
     stages: Mapping[Stage, str]
     count: str
     partly: str
@@ -102,6 +109,7 @@ class Words:
     lead_repeated: str
     lead_resolved: str
     lead_stale: str
+    lead_moved: str
     lead_missing: str
     lead_failed: str
     lead_back: str
@@ -113,6 +121,8 @@ class Words:
     notice_headers: Mapping[Cause, str]
     notice_means: Mapping[Cause, str]
     source: str
+    the_map: str
+    over: str
     times: str
     error: str
     first: str
@@ -154,6 +164,7 @@ ENGLISH = Words(
     },
     resolved="RESOLVED",
     stale="NO NEWS",
+    moved="MOVED",
     orphan="NO OWNER",
     undelivered="UNDELIVERED",
     copy="COPY",
@@ -213,6 +224,10 @@ ENGLISH = Words(
     more_summaries="{summary}  _(+{n} different, below)_",
     stale_means="Nothing was heard of it for long. It may be over or not: look before you close it.",
     copy_means="For information only: {owner} is called, you are not.",
+    moved_to="{n} alert{s} moved to {team}, {channel}: the ownership map changed.",
+    moved_to_nobody="{n} alert{s} moved to {channel}: by the changed ownership map nobody owns this any more.",
+    taken_from="{n} alert{s} taken over from {team}, {channel}: the ownership map changed.",
+    claimed="{n} alert{s} had no owner, in {channel}: now the ownership map names one.",
     refused="{channel} of {team} refused the message: {reason}.",
     fixes={
         "is_archived": "Unarchive it, or give the team another channel in the map.",
@@ -228,8 +243,10 @@ ENGLISH = Words(
     tried="Tried",
     claim="To claim it, add to the map:",
     nearest="Nearest",
-    because="Owner by {stage} {entry} ({place}, map {revision})",
-    because_fallback="No entry of the map fits ({place}, map {revision})",
+    because="Owner by {stage} {entry} ({place}, {revision})",
+    because_fallback="No entry of the map fits ({place}, {revision})",
+    map="map {revision}",
+    map_since="{revision} since {when}",
     stages={
         Stage.OVERRIDE: "override",
         Stage.LABEL: "label",
@@ -250,6 +267,7 @@ ENGLISH = Words(
     lead_repeated="{level} still firing (notified {n} times): {what}",
     lead_resolved="Resolved after {duration}: {what}",
     lead_stale="No news: {what}",
+    lead_moved="Moved: {what}",
     lead_missing="Missed check-in: {what}",
     lead_failed="Check-in failed: {what}",
     lead_back="Check-in received: {what}",
@@ -262,14 +280,18 @@ ENGLISH = Words(
         Cause.UNREADABLE_ALERTS: "PARTLY NOT UNDERSTOOD",
         Cause.TOO_LARGE: "TOO LARGE",
         Cause.UNDELIVERABLE: "NOT SHOWN",
+        Cause.MAP_REJECTED: "MAP REFUSED",
     },
     notice_means={
         Cause.UNREADABLE_ALERTS: "Some alerts of a notification could not be read and reached nobody; the others did.",
         Cause.QUARANTINED: "A notification could not be read. It is kept as a dead letter; its alerts reached nobody.",
         Cause.TOO_LARGE: "A notification was too large. It was refused and not kept; its alerts reached nobody.",
         Cause.UNDELIVERABLE: "An incident could be shown neither to its owner nor here. Look at it by its reference.",
+        Cause.MAP_REJECTED: "A new ownership map is broken. The old one stays in force until this is repaired.",
     },
     source="Source",
+    the_map="ownership map",
+    over="OVER:",
     times="Times",
     error="Error",
     first="First",
@@ -293,6 +315,7 @@ JAPANESE = Words(
     },
     resolved="解決",
     stale="続報なし",
+    moved="担当変更",
     orphan="担当なし",
     undelivered="未配信",
     copy="写し",
@@ -346,6 +369,10 @@ JAPANESE = Words(
     more_summaries="{summary}  _（他に {n} 種、下記）_",
     stale_means="長い間、続報がありません。終わったかどうかは不明です。閉じる前に確認してください。",
     copy_means="参考の写しです。呼び出し先は {owner} で、このチャンネルではありません。",
+    moved_to="マップの変更により、アラート {n} 件の担当が {team}（{channel}）に変わりました。",
+    moved_to_nobody="マップの変更により、アラート {n} 件の担当がなくなり、{channel} に移りました。",
+    taken_from="マップの変更により、{team}（{channel}）からアラート {n} 件を引き継ぎました。",
+    claimed="アラート {n} 件は担当なし（{channel}）でしたが、マップの変更により担当が決まりました。",
     refused="{team} の {channel} に配信できません: {reason}",
     fixes={
         "is_archived": "アーカイブを解除するか、マップでチームのチャンネルを変更してください。",
@@ -361,8 +388,10 @@ JAPANESE = Words(
     tried="調べた段階",
     claim="引き受けるには、マップに追加:",
     nearest="近い項目",
-    because="担当の根拠: {stage} {entry}（{place}、マップ {revision}）",
-    because_fallback="マップに該当する項目がありません（{place}、マップ {revision}）",
+    because="担当の根拠: {stage} {entry}（{place}、{revision}）",
+    because_fallback="マップに該当する項目がありません（{place}、{revision}）",
+    map="マップ {revision}",
+    map_since="{revision}、{when} から",
     stages={
         Stage.OVERRIDE: "上書き",
         Stage.LABEL: "ラベル",
@@ -383,6 +412,7 @@ JAPANESE = Words(
     lead_repeated="【{level}・継続中、通知 {n} 回】{what}",
     lead_resolved="【解決、継続時間 {duration}】{what}",
     lead_stale="【続報なし】{what}",
+    lead_moved="【担当変更】{what}",
     lead_missing="【チェックインなし】{what}",
     lead_failed="【チェックイン失敗】{what}",
     lead_back="【チェックイン到着】{what}",
@@ -395,14 +425,18 @@ JAPANESE = Words(
         Cause.UNREADABLE_ALERTS: "一部を解読できない通知",
         Cause.TOO_LARGE: "大きすぎる通知",
         Cause.UNDELIVERABLE: "表示できないインシデント",
+        Cause.MAP_REJECTED: "マップの読み込み拒否",
     },
     notice_means={
         Cause.UNREADABLE_ALERTS: "通知の一部のアラートを解読できず、誰にも届いていません。残りは処理しました。",
         Cause.QUARANTINED: "解読できない通知をデッドレターとして保管しました。そのアラートは誰にも届いていません。",
         Cause.TOO_LARGE: "大きすぎる通知を拒否し、保管していません。そのアラートは誰にも届いていません。",
         Cause.UNDELIVERABLE: "担当にもここにも表示できないインシデントがあります。ref で確認してください。",
+        Cause.MAP_REJECTED: "新しいマップに誤りがあります。修正されるまで、前のマップのまま動きます。",
     },
     source="送信元",
+    the_map="オーナーシップマップ",
+    over="解消:",
     times="回数",
     error="エラー",
     first="最初",

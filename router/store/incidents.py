@@ -5,16 +5,18 @@ A row per alert would cost three to five times as much to write, and nothing ask
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from router.core.incidents import Explanation, Incident, Tracked
+from router.core.incidents import Explanation, Incident, Move, Tracked
 from router.core.model import (
     AlertStatus,
     Hints,
     Hours,
     IncidentState,
     Level,
+    MapVersion,
     Rerun,
     RerunSafety,
     Source,
@@ -22,6 +24,7 @@ from router.core.model import (
     Tried,
     Via,
 )
+from router.store import maps
 from router.store.database import Connection, marks
 from router.store.inbox import bodies_of
 from router.store.instants import instant, instant_or_none, micros, micros_or_none
@@ -71,12 +74,43 @@ def by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Incident]:
     return {row[0]: _incident(row) for row in rows}
 
 
-def with_bodies(
-    connection: Connection, *, id: str, needed: Callable[[Incident], Iterable[int]]
-) -> tuple[Incident, dict[int, tuple[Source, bytes]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An incident with what is needed to show it, all of one instant."""
+
+    incident: Incident
+    bodies: dict[int, tuple[Source, bytes]]  # of the notifications whose words are shown
+    map: MapVersion | None  # that decided it, where this store knows more of it than its revision
+
+
+def with_bodies(connection: Connection, *, id: str, needed: Callable[[Incident], Iterable[int]]) -> Told:
     """An incident and the bodies of the notifications that are `needed` to tell it, in one consistent read."""
     incident = by_id(connection, [id])[id]
-    return incident, bodies_of(connection, sorted(needed(incident)))
+    return Told(
+        incident=incident,
+        bodies=bodies_of(connection, sorted(needed(incident))),
+        map=maps.by_revision(connection, incident.map_revision),
+    )
+
+
+def of_older_maps(connection: Connection, *, revision: str, after: str, limit: int) -> list[Incident]:
+    """Open incidents that were last decided by another map than `revision`, by id, from behind the id `after`."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE state = 'open' AND map_revision <> ? AND id > ? ORDER BY id LIMIT ?", (revision, after, limit)
+    )
+    return [_incident(row) for row in rows]
+
+
+def open_of_groups(connection: Connection, groups: Sequence[str]) -> dict[str, list[Incident]]:
+    """The open incidents of alert groups, by group."""
+    found: dict[str, list[Incident]] = {}
+    rows = connection.execute(
+        f"{_SELECT} WHERE alert_group IN ({marks(groups)}) AND closed_at IS NULL ORDER BY id", groups
+    )
+    for row in rows:
+        incident = _incident(row)
+        found.setdefault(incident.group, []).append(incident)
+    return found
 
 
 def save(connection: Connection, incidents: Iterable[Incident]) -> None:
@@ -139,11 +173,16 @@ def _document(incident: Incident) -> str:
         ]
         for fingerprint, tracked in incident.alerts.items()
     }
-    document = {
+    document: dict[str, Any] = {
         "alerts": alerts,
         "explanations": [_told(explanation) for explanation in places],
         "copies": incident.copies,
     }
+    if incident.moved_to:
+        document["moved_to"] = [_move(move) for move in incident.moved_to]
+        document["handed_over"] = incident.handed_over
+    if incident.moved_from is not None:
+        document["moved_from"] = _move(incident.moved_from)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -202,7 +241,14 @@ def _incident(row: Sequence[Any]) -> Incident:
         repeats=repeats,
         revision=revision,
         map_revision=map_revision,
+        moved_to=tuple(Move(**move) for move in facts.get("moved_to", ())),
+        moved_from=Move(**facts["moved_from"]) if "moved_from" in facts else None,
+        handed_over=facts.get("handed_over", False),
     )
+
+
+def _move(move: Move) -> dict[str, Any]:
+    return {"incident": move.incident, "owner": move.owner, "channel_id": move.channel_id, "alerts": move.alerts}
 
 
 def _told(explanation: Explanation) -> list[Any]:

@@ -16,7 +16,7 @@ from router.core.model import Cause, Channel, MessageKind, MessageState, Notice,
 from router.core.routing import Wanted
 from router.store.database import Connection, marks
 from router.store.inbox import count
-from router.store.instants import instant, instant_or_none, micros
+from router.store.instants import instant, instant_or_none, micros, micros_or_none
 
 # A notice is told once per cause and hour; what comes within the hour is counted in it.
 NOTICE_WINDOW = timedelta(hours=1)
@@ -123,12 +123,12 @@ def _known(connection: Connection, incidents: Sequence[str]) -> dict[tuple[str, 
 def notify(connection: Connection, notice: Notice) -> None:
     """Tell the fallback channel: a new line, or one more in the line of this cause that is not an hour old."""
     at = micros(notice.last_at)
-    cause = f"{notice.cause}:{notice.source}"
+    cause = _cause(notice)
     row = connection.execute(
         "SELECT id, state, notice FROM messages WHERE cause = ? AND state <> 'dead' ORDER BY id DESC LIMIT 1", (cause,)
     ).fetchone()
     earlier = None if row is None else _notice(row[2])
-    if earlier is None or notice.last_at - earlier.first_at >= NOTICE_WINDOW:
+    if earlier is None or earlier.ended_at is not None or notice.last_at - earlier.first_at >= NOTICE_WINDOW:
         connection.execute(
             """
             INSERT INTO messages (kind, state, wanted, shown, wanted_at, due_at, attempts, notice, cause)
@@ -144,10 +144,29 @@ def notify(connection: Connection, notice: Notice) -> None:
         first_at=earlier.first_at,
         reference=notice.reference or earlier.reference,
     )
-    identifier, state, _ = row
-    connection.execute("UPDATE messages SET notice = ? WHERE id = ?", (_dump_notice(told), identifier))
-    _raise(connection, [identifier], at=at)
-    count(connection, {"wanted": 1, "superseded": int(state == MessageState.PENDING)})
+    _tell_again(connection, row[0], MessageState(row[1]), told, now=notice.last_at)
+
+
+def end_notices(connection: Connection, notice: Notice, *, now: datetime) -> None:
+    """What was told of this cause is not so any more: its lines say so."""
+    rows = connection.execute(
+        "SELECT id, state, notice FROM messages WHERE cause = ? AND state <> 'dead' ORDER BY id DESC LIMIT 100",
+        (_cause(notice),),
+    ).fetchall()
+    for identifier, state, text in rows:
+        told = _notice(text)
+        if told is not None and told.ended_at is None:
+            _tell_again(connection, identifier, MessageState(state), replace(told, ended_at=now), now=now)
+
+
+def _tell_again(connection: Connection, id: int, state: MessageState, notice: Notice, *, now: datetime) -> None:
+    connection.execute("UPDATE messages SET notice = ? WHERE id = ?", (_dump_notice(notice), id))
+    _raise(connection, [id], at=micros(now))
+    count(connection, {"wanted": 1, "superseded": int(state is MessageState.PENDING)})
+
+
+def _cause(notice: Notice) -> str:
+    return f"{notice.cause}:{notice.source or ''}"
 
 
 _CLAIMED = "id, incident, kind, channel, ts, wanted, attempts, wanted_at, undelivered, notice, error"
@@ -224,6 +243,20 @@ def delivered(connection: Connection, id: int, *, revision: int, ts: str, now: d
             id,
         ),
     )
+
+
+def root_ts(connection: Connection, incident: str) -> str | None:
+    """Slack's name of the message that replies about an incident go below; None while there is none."""
+    row = connection.execute(
+        "SELECT ts FROM messages WHERE incident = ? AND kind = ?", (incident, MessageKind.ROOT.value)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def supersede(connection: Connection, id: int) -> None:
+    """There is nothing left to show: another message says it."""
+    connection.execute("UPDATE messages SET state = 'superseded' WHERE id = ?", (id,))
+    count(connection, {"superseded": 1})
 
 
 PLAIN = "plain text: "
@@ -370,6 +403,7 @@ def _dump_notice(notice: Notice) -> str:
             "first_at": micros(notice.first_at),
             "last_at": micros(notice.last_at),
             "reference": notice.reference,
+            "ended_at": micros_or_none(notice.ended_at),
         },
         ensure_ascii=False,
     )
@@ -381,10 +415,11 @@ def _notice(text: str | None) -> Notice | None:
     facts = json.loads(text)
     return Notice(
         cause=Cause(facts["cause"]),
-        source=Source(facts["source"]),
+        source=Source(facts["source"]) if facts["source"] is not None else None,
         error=facts["error"],
         count=facts["count"],
         first_at=instant(facts["first_at"]),
         last_at=instant(facts["last_at"]),
         reference=facts["reference"],
+        ended_at=instant_or_none(facts.get("ended_at")),
     )

@@ -91,4 +91,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             ('decided', 0), ('wanted', 0), ('delivered', 0), ('superseded', 0), ('dead', 0)
         """,
     ),
+    (
+        # Decisions and incidents name the map that made them by its revision.
+        """
+        CREATE TABLE maps (
+            revision TEXT PRIMARY KEY,
+            map_commit TEXT,
+            file TEXT NOT NULL,
+            loaded_at BIGINT NOT NULL
+        )
+        """,
+    ),
 )

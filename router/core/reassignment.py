@@ -1,0 +1,200 @@
+"""What a changed map changes about an open incident: its hints, or who has it. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from router.core.incidents import Explanation, Incident, Move, Tracked, most_urgent
+from router.core.model import Alert, IncidentState, Level, MessageKind, Resolution
+from router.core.routing import Ownership, Wanted, copies_of, explanation_of, messages_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a firing alert was told with: what the map is asked with again."""
+
+    alert: Alert
+    route_labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reassignment:
+    """The incidents as they are under the new map, and the messages that have to say so."""
+
+    incidents: tuple[Incident, ...]
+    wanted: tuple[Wanted, ...] = ()
+    moves: tuple[Move, ...] = ()
+
+
+def reassign(
+    incident: Incident,
+    *,
+    siblings: Iterable[Incident],
+    evidence: Mapping[str, Evidence],
+    ownership: Ownership,
+    now: datetime,
+) -> Reassignment:
+    """Resolve the firing alerts of an open incident again.
+
+    `siblings` are the other open incidents of its group, `evidence` is by fingerprint; an alert without any, whose body
+    is gone, stays where it is. So does one that the new map drops: people know of it and must see how it ends.
+    """
+    answers = {
+        fingerprint: ownership.resolve(
+            told.alert.labels, told.alert.annotations, today=now.date(), route_labels=told.route_labels
+        )
+        for fingerprint, tracked in incident.alerts.items()
+        if tracked.firing and (told := evidence.get(fingerprint)) is not None
+    }
+    answers = {fingerprint: answer for fingerprint, answer in answers.items() if not answer.dropped}
+    here = _place(incident)
+    stay = {
+        fingerprint: replace(incident.alerts[fingerprint], explanation=explanation_of(answer))
+        for fingerprint, answer in answers.items()
+        if _destination(answer) == here
+    }
+    leave = {fingerprint: answer for fingerprint, answer in answers.items() if _destination(answer) != here}
+    remaining = _remaining(incident, stay, [answers[name] for name in stay], revision=ownership.revision, now=now)
+    if not leave:
+        shows_more = _shown(remaining) != _shown(incident)
+        if not shows_more:  # only where an entry stands, perhaps: told with the next change
+            return Reassignment(incidents=(replace(remaining, revision=incident.revision),))
+        return Reassignment(incidents=(remaining,), wanted=tuple(messages_of(remaining)))
+    return _moved(incident, remaining, leave, siblings, revision=ownership.revision, now=now)
+
+
+def _place(incident: Incident) -> tuple[str | None, str]:
+    return incident.owner, incident.channel_id
+
+
+def _destination(resolution: Resolution) -> tuple[str | None, str]:
+    return resolution.owner, resolution.destinations[0].channel.id
+
+
+def _remaining(
+    incident: Incident, stay: Mapping[str, Tracked], answers: Iterable[Resolution], *, revision: str, now: datetime
+) -> Incident:
+    """The incident under the new map. Channels that had a copy keep it: it has to be kept true until the end."""
+    copies = [*incident.copies, *(channel_id for answer in answers for channel_id in copies_of(answer))]
+    alerts = {**incident.alerts, **stay}
+    return replace(
+        incident,
+        alerts=alerts,
+        severity=_severity(alerts),
+        copies=tuple(dict.fromkeys(channel_id for channel_id in copies if channel_id != incident.channel_id)),
+        revision=incident.revision + 1,
+        updated_at=now,
+        map_revision=revision,
+    )
+
+
+def _severity(alerts: Mapping[str, Tracked]) -> Level:
+    firing = [tracked for tracked in alerts.values() if tracked.firing]
+    return most_urgent([tracked.explanation.hints.severity for tracked in firing or alerts.values()])
+
+
+def _shown(incident: Incident) -> object:
+    """What people would see change. The line of an entry changes with every edit above it, and is not worth a call."""
+    return incident.copies, {name: tracked.explanation.hints for name, tracked in incident.alerts.items()}
+
+
+def _moved(
+    incident: Incident,
+    remaining: Incident,
+    leave: Mapping[str, Resolution],
+    siblings: Iterable[Incident],
+    *,
+    revision: str,
+    now: datetime,
+) -> Reassignment:
+    open_by_place = {_place(sibling): sibling for sibling in siblings if sibling.state is IncidentState.OPEN}
+    groups: dict[tuple[str | None, str], dict[str, Resolution]] = {}
+    for fingerprint, answer in leave.items():
+        groups.setdefault(_destination(answer), {})[fingerprint] = answer
+    receiving: list[Incident] = []
+    moves: list[Move] = []
+    for place, answers in groups.items():
+        number = len(incident.moved_to) + len(moves) + 1
+        target = _receiving(
+            incident, open_by_place.get(place), answers, id=f"{incident.id}.{number}", revision=revision, now=now
+        )
+        receiving.append(target)
+        owner, channel_id = place
+        moves.append(Move(incident=target.id, owner=owner, channel_id=channel_id, alerts=len(answers)))
+    left = _left(remaining, leave, moves, before=incident.map_revision, now=now)
+    # A new incident calls its owner by its own message. One that is only edited calls nobody: so it gets a reply too.
+    replies = [
+        left,
+        *(target for target in receiving if target.id in {sibling.id for sibling in open_by_place.values()}),
+    ]
+    wanted = [message for one in (left, *receiving) for message in messages_of(one)]
+    wanted += [Wanted(incident=one.id, kind=MessageKind.MOVED, channel_id=one.channel_id) for one in replies]
+    return Reassignment(incidents=(left, *receiving), wanted=tuple(wanted), moves=tuple(moves))
+
+
+def _receiving(
+    incident: Incident,
+    existing: Incident | None,
+    answers: Mapping[str, Resolution],
+    *,
+    id: str,
+    revision: str,
+    now: datetime,
+) -> Incident:
+    """The incident that gets the alerts: a new one, which calls its owner, or the one that is open there already."""
+    explanations: dict[Explanation, Explanation] = {}
+    arriving = {}
+    for fingerprint, answer in answers.items():
+        explanation = explanation_of(answer)
+        arriving[fingerprint] = replace(
+            incident.alerts[fingerprint], explanation=explanations.setdefault(explanation, explanation)
+        )
+    copies = [channel_id for answer in answers.values() for channel_id in copies_of(answer)]
+    moved_from = Move(incident=incident.id, owner=incident.owner, channel_id=incident.channel_id, alerts=len(answers))
+    if existing is not None:
+        alerts = {**existing.alerts, **arriving}
+        return replace(
+            existing,
+            alerts=alerts,
+            severity=_severity(alerts),
+            copies=tuple(dict.fromkeys([*existing.copies, *copies])),
+            revision=existing.revision + 1,
+            updated_at=now,
+            moved_from=moved_from,
+        )
+    owner, channel_id = _destination(next(iter(answers.values())))
+    return replace(
+        incident,
+        id=id,
+        owner=owner,
+        channel_id=channel_id,
+        copies=tuple(dict.fromkeys(copies)),
+        state=IncidentState.OPEN,
+        severity=_severity(arriving),
+        opened_at=now,  # for the new owner the clock starts now; the alerts say since when they fire
+        updated_at=now,
+        closed_at=None,
+        alerts=arriving,
+        repeats=0,
+        revision=1,
+        map_revision=revision,
+        moved_to=(),
+        moved_from=moved_from,
+        handed_over=False,
+    )
+
+
+def _left(
+    remaining: Incident, leave: Mapping[str, Resolution], moves: list[Move], *, before: str, now: datetime
+) -> Incident:
+    """The incident without what moved. What has nothing else that fires ends, and shows what it handed over.
+
+    That was there by the map `before`, and by what that one said.
+    """
+    staying = {name: tracked for name, tracked in remaining.alerts.items() if name not in leave}
+    moved_to = (*remaining.moved_to, *moves)
+    if any(tracked.firing for tracked in staying.values()):
+        return replace(remaining, alerts=staying, severity=_severity(staying), moved_to=moved_to)
+    return replace(
+        remaining, state=IncidentState.RESOLVED, closed_at=now, moved_to=moved_to, handed_over=True, map_revision=before
+    )
