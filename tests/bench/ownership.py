@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from time import process_time_ns
 
+from router.core.matchers import parse_matchers
 from router.core.orphans import nearest
 from router.core.ownership import OwnershipMap
 from router.lint.linting import lint
@@ -71,6 +72,13 @@ def run(directory: Path, report: Report) -> None:
     example = load_map(PROJECT / "ownership.yaml")
     asked = [dict(test.labels) for test in example.tests] * 300
     report.goal("resolve in the example map", median(each(resolving(example), asked)), at_most=20, unit=" µs")
+    (hostile,) = parse_matchers('pod=~"(a+)+$"')
+    report.goal(
+        '"(a+)+$" on hostile labels of 60 characters',
+        median(each(lambda labels: hostile.matches(labels), [{"pod": "a" * 59 + "!" * (n % 2)} for n in range(1_000)])),
+        at_most=20,
+        unit=" µs",
+    )
 
 
 def loaded(path: Path) -> tuple[OwnershipMap, float]:
