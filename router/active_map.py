@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -21,6 +22,8 @@ from router.store.database import Connection, Store
 from router.telemetry import Metrics
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 # Files that change while they are read are read again; whoever writes them without end is told so.
 ATTEMPTS = 5
@@ -42,8 +45,9 @@ class ActiveMap:
         self._reloading = asyncio.Lock()
         self._store: Store | None = None
         self._told: str | None = None  # the refusal that the fallback channel heard of last
+        self._unwritten: dict[str, Callable[[Connection], object]] = {}  # what the store did not take yet
         self._settling: Signature | None = None
-        self.error: str | None = None
+        self.refused: str | None = None  # what is wrong with the files as they are now
         self.failing_tests: tuple[Finding, ...] = ()
         self.listeners: list[Callable[[OwnershipMap], None]] = []
         loaded = _load(path, today=clock().date())
@@ -61,12 +65,21 @@ class ActiveMap:
     def version(self) -> MapVersion:
         return MapVersion(revision=self._current.revision, commit=self._current.commit, loaded_at=self.loaded_at)
 
+    @property
+    def error(self) -> str | None:
+        """What is wrong with the files as they are now, else with the tests of the map in force."""
+        return self.refused if self.refused is not None else "\n".join(map(str, self.failing_tests)) or None
+
     async def keep_in(self, store: Store) -> None:
         """Note in `store` which maps are in force, from this one on, and tell the fallback channel of refused ones."""
         self._store = store
-        await self._record(restarted=True)
+        recorded = await self._write("revision", self._record(restarted=True))
+        if recorded is not None:
+            self.loaded_at = recorded.loaded_at
         if self.failing_tests:
             await self._tell(self._described(self.failing_tests))
+        else:
+            await self._repaired()  # the refusal that the process before told of
 
     async def reload(self) -> None:
         """Load, check and test the files off the event loop, then swap. Raises OwnershipFileInvalid; the old map stays.
@@ -79,15 +92,18 @@ class ActiveMap:
             self._looked = loaded
             refused = loaded.failing if loaded.map is not None else loaded.findings
             if loaded.map is None or refused:
-                await self._refuse(refused)
+                in_force = loaded.map is not None and loaded.map.revision == self._current.revision
+                if in_force:  # since an override ended, perhaps
+                    self.failing_tests = loaded.failing
+                await self._refuse(refused, in_force=in_force)
                 raise OwnershipFileInvalid(list(refused))
             unchanged = loaded.map.revision == self._current.revision
             if unchanged:
                 self._current = loaded.map  # its commit may be another
             else:
                 self._take(loaded.map)
-                await self._record(restarted=False)
-            self.failing_tests, self.error = (), None
+                await self._write(f"revision {loaded.map.revision[:12]}", self._record(restarted=False))
+            self.failing_tests, self.refused = (), None
             self._metrics.map_reloads.labels("unchanged" if unchanged else "accepted").inc()
             await self._repaired()
         log.info(
@@ -104,6 +120,7 @@ class ActiveMap:
 
         Two looks in a row must see the same state: a file that is half written is not a new map.
         """
+        await self._write_again()
         seen = await asyncio.to_thread(signature, self._path, self._looked.include)
         if seen == self._looked.signature:
             self._settling = None
@@ -131,13 +148,13 @@ class ActiveMap:
     def _note_tests(self, loaded: "_Loaded") -> None:
         self.failing_tests = loaded.failing
         if loaded.failing:
-            self.error = "\n".join(map(str, loaded.failing))
             log.error("map_tests_failed", file=str(self._path), error=self.error)
 
-    async def _refuse(self, findings: tuple[Finding, ...]) -> None:
-        self.error = str(OwnershipFileInvalid(list(findings)))
+    async def _refuse(self, findings: tuple[Finding, ...], *, in_force: bool) -> None:
+        error = str(OwnershipFileInvalid(list(findings)))
+        self.refused = None if in_force else error
         self._metrics.map_reloads.labels("rejected").inc()
-        log.error("map_reload_failed", file=str(self._path), error=self.error, kept=self._current.revision[:12])
+        log.error("map_reload_failed", file=str(self._path), error=error, kept=self._current.revision[:12])
         await self._tell(self._described(findings))
 
     def _described(self, findings: tuple[Finding, ...]) -> str:
@@ -146,35 +163,39 @@ class ActiveMap:
 
     # -- the store ---------------------------------------------------------------------------------------------------
 
-    async def _record(self, *, restarted: bool) -> None:
-        if self._store is None:
-            return
-        noted = partial(maps.record, version=self.version, file=self._current.file, restarted=restarted)
-        try:
-            self.loaded_at = (await self._store.write(noted)).loaded_at
-        except StoreUnavailable as exc:  # the messages will name the revision alone
-            log.warning("map_not_recorded", error=str(exc))
-
     async def _tell(self, error: str) -> None:
-        if self._store is None or error == self._told:
+        if error == self._told:
             return
         self._told = error
-        await self._write(partial(messages.notify, notice=self._notice(error)))
+        await self._write("notice", partial(messages.notify, notice=self._notice(error)))
 
     async def _repaired(self) -> None:
-        if self._store is None or self.error is not None:
-            return
         self._told = None
-        await self._write(partial(messages.end_notices, notice=self._notice(""), now=self._clock()))
+        await self._write("notice", partial(messages.end_notices, notice=self._notice(""), now=self._clock()))
 
-    async def _write(self, work: Callable[[Connection], None]) -> None:
+    def _record(self, *, restarted: bool) -> Callable[[Connection], MapVersion]:
+        return partial(maps.record, version=self.version, file=self._current.file, restarted=restarted)
+
+    async def _write(self, what: str, work: Callable[[Connection], T]) -> T | None:
+        """Write it now, or with a later look; of what has the same name only the last is written."""
         if self._store is None:
-            return
+            return None
         try:
-            await self._store.write(work)
+            written = await self._store.write(work)
         except StoreUnavailable as exc:
-            self._told = None
-            log.warning("map_notice_lost", error=str(exc))
+            if what not in self._unwritten:
+                log.warning("map_write_waits", what=what, error=str(exc))
+            self._unwritten[what] = work
+            return None
+        self._unwritten.pop(what, None)
+        return written
+
+    async def _write_again(self) -> None:
+        if not self._unwritten:
+            return
+        async with self._reloading:
+            for what, work in tuple(self._unwritten.items()):
+                await self._write(what, work)
 
     def _notice(self, error: str) -> Notice:
         now = self._clock()
@@ -210,5 +231,6 @@ def _load(path: Path, *, today: date, include: tuple[str, ...] = ()) -> _Loaded:
         findings=found.findings,
         failing=tuple(test_findings(found.map, today=today)) if found.map is not None else (),
         include=include,
-        signature=signature(path, include),
+        # As they were before they were read: what was written since, also while the tests ran, is for the next look.
+        signature=before,
     )

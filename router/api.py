@@ -107,14 +107,10 @@ class Api:
             f"store: {ENGINE}, written",
             f"map: revision {version.revision[:12]}{commit}, in force since {_rfc3339(version.loaded_at)}",
         ]
-        if self._ownership.failing_tests:
-            return [
-                *lines,
-                f"map: {len(self._ownership.failing_tests)} of its tests fail:",
-                self._ownership.error or "",
-            ]
-        if self._ownership.error is not None:
-            lines += ["map: the files have changed since, and are refused:", self._ownership.error]
+        if failing := self._ownership.failing_tests:
+            lines += [f"map: {len(failing)} of its tests fail:", *map(str, failing)]
+        if self._ownership.refused is not None:
+            lines += ["map: the files have changed since, and are refused:", self._ownership.refused]
         return lines
 
     async def reload(self, _request: Request) -> Response:
@@ -410,7 +406,7 @@ def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dic
         "acknowledged_by": None,
         "map_revision": incident.map_revision,
         "moved_to": [_move(move) for move in incident.moved_to],
-        "moved_from": None if incident.moved_from is None else _move(incident.moved_from),
+        "moved_from": [_move(move) for move in incident.moved_from],
         "messages": [
             {
                 "channel": message.channel_id or fallback,

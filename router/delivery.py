@@ -184,7 +184,7 @@ class Delivery:
                 await self._unrenderable(message, channel_id, exc)
                 return
             if outgoing is None:
-                await self._record(partial(messages.supersede, id=message.id))
+                await self._record(partial(messages.supersede, id=message.id, revision=message.revision))
                 return
             try:
                 ts = await self._send(outgoing)

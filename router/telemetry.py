@@ -153,7 +153,9 @@ class Metrics:
             registry=self.registry,
         )
         self._map_tests_failing = Gauge(
-            "router_map_tests_failing", "Tests of the map in force that fail today", registry=self.registry
+            "router_map_tests_failing",
+            "Tests of the map in force that failed when it was last loaded",
+            registry=self.registry,
         )
 
     def observe_sums(

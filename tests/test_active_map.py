@@ -1,7 +1,10 @@
 """The map that is in force: what replaces it, what does not, and who hears of it."""
 
 import asyncio
+import os
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -12,6 +15,7 @@ import pytest
 from router.active_map import ActiveMap
 from router.core.errors import OwnershipFileInvalid
 from router.core.model import Cause, Notice
+from router.ownership_file.watching import signature
 from router.store import maps, messages
 from router.store.database import Connection, Store
 from router.telemetry import Metrics
@@ -292,3 +296,135 @@ def test_age_survives_a_restart(act: Act, tmp_path: Path) -> None:
 
     act(first)
     act(second)
+
+
+class Restless(type(Path())):  # type: ignore[misc]  # the class of this system's paths is chosen at run time
+    """A file that is written just before it is looked at for the third time."""
+
+    looks = 0
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        Restless.looks += 1
+        if Restless.looks == 3:
+            Path(self).write_text(OTHER, encoding="utf-8")
+        found: os.stat_result = super().stat(follow_symlinks=follow_symlinks)
+        return found
+
+
+def test_what_is_written_after_it_was_read_is_not_missed(tmp_path: Path) -> None:
+    """A pull request is merged while the tests of the one before still run: the next looks take it up."""
+    file = tmp_path / "ownership.yaml"
+    file.write_text(MAP, encoding="utf-8")
+
+    async def scene() -> None:
+        active = ActiveMap(Restless(file), clock=Clock(), metrics=Metrics())
+        assert "mailer" not in active().services
+        looks = [await active.look() for _ in range(3)]
+        assert looks == [False, True, False]
+        assert "mailer" in active().services
+
+    asyncio.run(scene())
+
+
+def test_mended_permissions_are_a_change(tmp_path: Path) -> None:
+    """A file that could not be read is repaired by chmod, which changes neither its size nor when it was written."""
+    file = tmp_path / "ownership.yaml"
+    file.write_text(MAP, encoding="utf-8")
+    before = signature(file)
+
+    def mended() -> bool:
+        file.chmod(0o600)
+        return signature(file) != before
+
+    assert any(mended() for _ in range(100_000)), "a file system's clock may tick every few milliseconds only"
+
+
+def test_glob_that_the_loader_refuses_walks_no_tree(tmp_path: Path) -> None:
+    """`**` in `include` is a finding; looking for it every two seconds would read the whole directory tree."""
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (deep / "x.yaml").write_text("", encoding="utf-8")
+    (tmp_path / ".hidden.yaml").write_text("", encoding="utf-8")
+    looked_at = [state[0] for state in signature(tmp_path / "ownership.yaml", ("**/x.yaml", "*.yaml", "\0", "[z-a]"))]
+    assert looked_at == [str(tmp_path / "ownership.yaml")]
+
+
+def test_restart_with_a_repaired_map_says_that_it_is_over(act: Act) -> None:
+    """The process that told of the refusal is gone; the line in the fallback channel must not stay for ever."""
+
+    async def first(scene: Scene) -> None:
+        scene.write(BROKEN)
+        await scene.refused()
+        assert len(await scene.notices()) == 1
+        scene.write(OTHER)
+
+    async def second(scene: Scene) -> None:
+        (notice,) = await scene.notices()
+        assert notice.ended_at == START
+
+    act(first)
+    act(second)
+
+
+def test_refusal_is_told_once_the_disk_takes_it(act: Act, tmp_path: Path) -> None:
+    """The store is away while a map is refused: the notice is kept in mind, and a later look writes it, once."""
+
+    async def scene(scene: Scene) -> None:
+        scene.write(BROKEN)
+        with closing(sqlite3.connect(tmp_path / "router.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await scene.refused()
+            other.execute("ROLLBACK")
+        assert await scene.notices() == []
+        for _ in range(3):
+            await scene.active.look()
+        (notice,) = await scene.notices()
+        assert notice.count == 1
+
+    act(scene)
+
+
+def test_map_is_recorded_once_the_disk_takes_it(act: Act, tmp_path: Path) -> None:
+    """What it decided meanwhile can then say since when it is in force."""
+
+    async def scene(scene: Scene) -> None:
+        scene.write(OTHER)
+        with closing(sqlite3.connect(tmp_path / "router.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await scene.active.reload()
+            other.execute("ROLLBACK")
+        await scene.active.look()
+        found = await scene.store.read(partial(maps.by_revision, revision=scene.active().revision))
+        assert found == scene.active.version
+
+    act(scene)
+
+
+def test_failing_tests_and_a_refused_file_are_told_apart(act: Act, tmp_path: Path) -> None:
+    """The map in force fails a test, and its files are broken since: two things, each in its own words."""
+    (tmp_path / "ownership.yaml").write_text(FAILING, encoding="utf-8")
+
+    async def scene(scene: Scene) -> None:
+        scene.write(BROKEN)
+        assert "OWN004" in await scene.refused()
+        assert ["OWN901" in str(finding) for finding in scene.active.failing_tests] == [True]
+        scene.write(FAILING)
+        assert "OWN901" in await scene.refused()
+        assert scene.active.refused is None, "the files are those of the map in force again"
+
+    act(scene)
+
+
+def test_file_whose_name_is_no_text_is_told_too(act: Act, tmp_path: Path) -> None:
+    """A name in another encoding than UTF-8, which no database takes, is told with a question mark in its place."""
+    (tmp_path / "ownership.yaml").write_text(MAP + "include: [teams/*.yaml]\n", encoding="utf-8")
+    (tmp_path / "teams").mkdir()
+    (tmp_path / "teams" / "a.yaml").write_text("{}\n", encoding="utf-8")
+
+    async def scene(scene: Scene) -> None:
+        (tmp_path / "teams" / os.fsdecode(b"\xff.yaml")).write_text("onwer: x\n", encoding="utf-8")
+        await scene.refused()
+        (notice,) = await scene.notices()
+        assert "teams/?.yaml:1:1" in notice.error
+
+    act(scene)

@@ -78,7 +78,8 @@ def card(
         owner=name,
         mention=_mention(kind, team, ownership),
         via=lead.explanation.via,
-        map_revision=incident.map_revision[:12] if decided_by is None else decided_by.name,
+        # By several maps it is for a moment only, and the one in force is the last of these.
+        map_revision=(incident.map_revision or ownership.revision)[:12] if decided_by is None else decided_by.name,
         map_since=None if decided_by is None else decided_by.loaded_at,
         alerts=tuple(alerts),
         firing=incident.firing,
@@ -101,7 +102,7 @@ def card(
         undelivered=None if undelivered is None else replace(undelivered, team=name or ""),
         handed_to=tuple(_handover(move, ownership) for move in incident.moved_to),
         handed_over=incident.handed_over,
-        taken_from=None if incident.moved_from is None else _handover(incident.moved_from, ownership),
+        taken_from=tuple(_handover(move, ownership) for move in incident.moved_from),
         sender=told[lead.notification].sender if lead.notification in told else "",
     )
 

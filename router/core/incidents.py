@@ -38,6 +38,9 @@ LATE_WINDOW = timedelta(minutes=10)
 
 REPEATED = "repeat interval elapsed"  # notification_reason, Alertmanager >= 0.32
 
+# As the revision of the map that decided an incident, until it is looked at again: a moment after a map changed.
+SEVERAL_MAPS = ""
+
 
 class Reason(StrEnum):
     """Why an alert of a notification had the effect that it had; told in `/api/v1/notifications/{id}`."""
@@ -115,9 +118,9 @@ class Incident:
     truncated: int
     repeats: int
     revision: int  # of what its messages should show
-    map_revision: str
+    map_revision: str  # of the map that decided all of it, or SEVERAL_MAPS
     moved_to: tuple[Move, ...] = ()
-    moved_from: Move | None = None
+    moved_from: tuple[Move, ...] = ()
     handed_over: bool = False  # it ended because its last firing alerts moved; those are kept as they were
 
     @property

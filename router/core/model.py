@@ -369,7 +369,7 @@ class Card:
     map_since: datetime | None = None  # when that map came into force
     handed_to: tuple[Handover, ...] = ()  # alerts that the map gives to somebody else since
     handed_over: bool = False  # that were all of them
-    taken_from: Handover | None = None
+    taken_from: tuple[Handover, ...] = ()  # alerts that somebody else had before the map changed
     sender: str = ""  # the Alertmanager's external URL, for the link to a new silence
 
 

@@ -160,7 +160,7 @@ def _receiving(
             copies=tuple(dict.fromkeys([*existing.copies, *copies])),
             revision=existing.revision + 1,
             updated_at=now,
-            moved_from=moved_from,
+            moved_from=(*existing.moved_from, moved_from),
         )
     owner, channel_id = _destination(next(iter(answers.values())))
     return replace(
@@ -179,7 +179,7 @@ def _receiving(
         revision=1,
         map_revision=revision,
         moved_to=(),
-        moved_from=moved_from,
+        moved_from=(moved_from,),
         handed_over=False,
     )
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from router.core.identifiers import text_of
 from router.core.incidents import (
     REPEATED,
+    SEVERAL_MAPS,
     Explanation,
     Incident,
     Reason,
@@ -168,6 +169,14 @@ def copies_of(resolution: Resolution) -> tuple[str, ...]:
     return tuple(dict.fromkeys(channel_id for channel_id in others if channel_id != owner))
 
 
+def _episode(tracked: Tracked) -> tuple[bool, int]:
+    """Orders what several incidents of a group know of one alert: that it fires, else what was told last.
+
+    Not the newest incident: a changed map may give the alert to one that was open before.
+    """
+    return tracked.firing, tracked.notification
+
+
 class _Shares:
     """The owners' shares of one group while one notification is placed into them."""
 
@@ -191,13 +200,18 @@ class _Shares:
         self._repeats: dict[str, int] = {}
         self._opened: dict[str, Incident] = {}
         self._open_by_key: dict[tuple[str | None, str], str] = {}
-        self._holder: dict[str, str] = {}  # fingerprint -> the newest incident that knows it
+        self._holder: dict[str, str] = {}  # fingerprint -> the incident that has it
+        self._placed: set[str] = set()  # incidents into which an alert came by the map of this decision
         self._explanations: dict[Explanation, Explanation] = {}
         for incident in self._before.values():
             if incident.state is IncidentState.OPEN:
                 self._open_by_key[incident.owner, incident.channel_id] = incident.id
             for fingerprint, tracked in incident.alerts.items():
-                if not (incident.handed_over and tracked.firing):  # another incident has it now
+                if incident.handed_over and tracked.firing:  # another incident has it now
+                    continue
+                holder = self._holder.get(fingerprint)
+                other = self._before[holder].alerts[fingerprint] if holder is not None else None
+                if other is None or _episode(tracked) >= _episode(other):
                     self._holder[fingerprint] = incident.id
 
     def place(self, alert: Alert, *, sender: int) -> Verdict:
@@ -253,6 +267,7 @@ class _Shares:
         if resolution.dropped:
             return self._verdict_of(alert, None, resolution, Reason.DROPPED, detail=resolution.drop_reason)
         incident_id, reason = self._incident_for(alert, resolution)
+        self._placed.add(incident_id)
         explanation = self._explanation(resolution)
         self._track(
             incident_id,
@@ -336,7 +351,13 @@ class _Shares:
             truncated=self._notification.truncated,
             repeats=self._repeats.get(incident_id, incident.repeats),
             revision=incident.revision + 1,
+            map_revision=self._map_revision(incident),
         )
+
+    def _map_revision(self, incident: Incident) -> str:
+        """Of two maps the incident is by none: so it is looked at again also if the first of them comes back."""
+        by_this_too = incident.id in self._placed and incident.map_revision != self._ownership.revision
+        return SEVERAL_MAPS if by_this_too else incident.map_revision
 
     # -- verdicts --------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ Every text from outside passes through `markup`. Every size stays below Slack's 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -143,14 +143,32 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
 def render_move(card: Card) -> Payload:
     """The reply below a message whose alerts went to somebody else, or came from there. Mentions nobody."""
     facts = Facts(card)
-    lines = [text.moved(facts, to, _ROOMS[0].word) for to in card.handed_to[-3:]]
-    if card.taken_from is not None:
-        lines.insert(0, text.taken(facts, _ROOMS[0].word))
+    lines = [*_taken(facts, _ROOMS[0].word), *_moved(facts, _ROOMS[0].word)]
     return Payload(
         kind="moved",
         text=text.sentences(facts.words, lines),
         blocks=(_section("\n".join(f"➡️ {line}" for line in lines)), _context(_map(facts))),
     )
+
+
+_MOVES = 3  # told one by one, the last ones; the others are counted
+
+
+def _taken(facts: Facts, limit: int) -> Iterator[str]:
+    before = facts.card.taken_from
+    yield from (text.taken(facts, one, limit) for one in before[-_MOVES:])
+    yield from _more(facts, len(before) - _MOVES)
+
+
+def _moved(facts: Facts, limit: int) -> Iterator[str]:
+    to = facts.card.handed_to
+    yield from (text.moved(facts, one, limit) for one in to[-_MOVES:])
+    yield from _more(facts, len(to) - _MOVES)
+
+
+def _more(facts: Facts, number: int) -> Iterator[str]:
+    if number > 0:
+        yield facts.words.more_lines.format(n=number)
 
 
 def plain(payload: Payload) -> Payload:
@@ -230,10 +248,10 @@ def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:
     card, words = facts.card, facts.words
     if card.kind is MessageKind.COPY and facts.open:
         yield _section(f"📄 {words.copy_means.format(owner=text.owner(facts, room.word))}")
-    if card.taken_from is not None and facts.open:
-        yield _section(f"➡️ {text.taken(facts, room.word)}")
+    if card.taken_from and facts.open:
+        yield _section("\n".join(f"➡️ {line}" for line in _taken(facts, room.word)))
     if card.handed_to and (facts.open or card.handed_over):
-        yield _section("\n".join(f"➡️ {text.moved(facts, to, room.word)}" for to in card.handed_to[-3:]))
+        yield _section("\n".join(f"➡️ {line}" for line in _moved(facts, room.word)))
     if card.undelivered is not None:
         refused = card.undelivered
         # The name, not <#C…>: of a channel that is gone or private, that shows as unknown.

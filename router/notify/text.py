@@ -74,8 +74,8 @@ def _why_here(facts: Facts) -> str:
         return words.lead_copy
     if card.handed_over:
         return moved(facts, card.handed_to[-1], _PLACE)
-    if card.taken_from is not None and facts.open:
-        return taken(facts, _PLACE)
+    if card.taken_from and facts.open:
+        return taken(facts, card.taken_from[-1], _PLACE)
     return words.lead_orphan if card.owner is None and facts.open else ""
 
 
@@ -87,12 +87,9 @@ def moved(facts: Facts, to: Handover, limit: int) -> str:
     return words.counted(words.moved_to, to.alerts, team=markup.prose(to.team, limit), channel=channel)
 
 
-def taken(facts: Facts, limit: int) -> str:
-    """Whose it was before the map changed."""
-    words, before = facts.words, facts.card.taken_from
-    if before is None:
-        return ""
-    channel = f"#{markup.prose(before.channel.name, limit)}"
+def taken(facts: Facts, before: Handover, limit: int) -> str:
+    """Whose alerts were before the map changed."""
+    words, channel = facts.words, f"#{markup.prose(before.channel.name, limit)}"
     if before.team is None:
         return words.counted(words.claimed, before.alerts, channel=channel)
     return words.counted(words.taken_from, before.alerts, team=markup.prose(before.team, limit), channel=channel)

@@ -32,7 +32,9 @@ class MapFile:
 def displayed(path: Path) -> str:
     """`path` as messages name it: relative to the current directory, absolute outside of it."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would name a ConfigMap's hidden directories)
-    return (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()
+    shown = (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()
+    # A name in another encoding holds lone surrogates here, which no database, answer or log takes (PEP 383).
+    return shown.encode(errors="replace").decode()
 
 
 def root_file(path: Path) -> MapFile:

@@ -93,12 +93,21 @@ def with_bodies(connection: Connection, *, id: str, needed: Callable[[Incident],
     )
 
 
-def of_older_maps(connection: Connection, *, revision: str, after: str, limit: int) -> list[Incident]:
-    """Open incidents that were last decided by another map than `revision`, by id, from behind the id `after`."""
+def of_older_maps(connection: Connection, *, revision: str, after: str, limit: int, size: int) -> list[Incident]:
+    """Open incidents that were last decided by another map than `revision`, by id, from behind the id `after`.
+
+    At most `limit`, and of about `size` bytes.
+    """
     rows = connection.execute(
         f"{_SELECT} WHERE state = 'open' AND map_revision <> ? AND id > ? ORDER BY id LIMIT ?", (revision, after, limit)
     )
-    return [_incident(row) for row in rows]
+    found, held = list[Incident](), 0
+    for row in rows:
+        found.append(_incident(row))
+        held += len(row[-1])
+        if held >= size:
+            break
+    return found
 
 
 def open_of_groups(connection: Connection, groups: Sequence[str]) -> dict[str, list[Incident]]:
@@ -181,8 +190,8 @@ def _document(incident: Incident) -> str:
     if incident.moved_to:
         document["moved_to"] = [_move(move) for move in incident.moved_to]
         document["handed_over"] = incident.handed_over
-    if incident.moved_from is not None:
-        document["moved_from"] = _move(incident.moved_from)
+    if incident.moved_from:
+        document["moved_from"] = [_move(move) for move in incident.moved_from]
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -242,7 +251,7 @@ def _incident(row: Sequence[Any]) -> Incident:
         revision=revision,
         map_revision=map_revision,
         moved_to=tuple(Move(**move) for move in facts.get("moved_to", ())),
-        moved_from=Move(**facts["moved_from"]) if "moved_from" in facts else None,
+        moved_from=tuple(Move(**move) for move in facts.get("moved_from", ())),
         handed_over=facts.get("handed_over", False),
     )
 

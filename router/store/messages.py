@@ -121,14 +121,19 @@ def _known(connection: Connection, incidents: Sequence[str]) -> dict[tuple[str, 
 
 
 def notify(connection: Connection, notice: Notice) -> None:
-    """Tell the fallback channel: a new line, or one more in the line of this cause that is not an hour old."""
+    """Tell the fallback channel: a new line, or one more in the line of this cause that is not an hour old.
+
+    What was over begins a new line, because an edit calls nobody; but never two that both wait to be posted.
+    """
     at = micros(notice.last_at)
     cause = _cause(notice)
     row = connection.execute(
-        "SELECT id, state, notice FROM messages WHERE cause = ? AND state <> 'dead' ORDER BY id DESC LIMIT 1", (cause,)
+        "SELECT id, state, notice, ts FROM messages WHERE cause = ? AND state <> 'dead' ORDER BY id DESC LIMIT 1",
+        (cause,),
     ).fetchone()
     earlier = None if row is None else _notice(row[2])
-    if earlier is None or earlier.ended_at is not None or notice.last_at - earlier.first_at >= NOTICE_WINDOW:
+    over = earlier is not None and earlier.ended_at is not None and row[3] is not None
+    if earlier is None or over or notice.last_at - earlier.first_at >= NOTICE_WINDOW:
         connection.execute(
             """
             INSERT INTO messages (kind, state, wanted, shown, wanted_at, due_at, attempts, notice, cause)
@@ -253,8 +258,12 @@ def root_ts(connection: Connection, incident: str) -> str | None:
     return None if row is None else row[0]
 
 
-def supersede(connection: Connection, id: int) -> None:
-    """There is nothing left to show: another message says it."""
+def supersede(connection: Connection, id: int, *, revision: int) -> None:
+    """There is nothing left to show: another message says it. If a newer revision is wanted meanwhile, that is due."""
+    (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (id,)).fetchone()
+    if wanted > revision:
+        connection.execute("UPDATE messages SET due_at = wanted_at, attempts = 0 WHERE id = ?", (id,))
+        return  # this one was counted when the newer was wanted
     connection.execute("UPDATE messages SET state = 'superseded' WHERE id = ?", (id,))
     count(connection, {"superseded": 1})
 

@@ -99,7 +99,7 @@ def test_the_router_takes_up_a_changed_file(tmp_path: Path) -> None:
         router.wait_until(lambda status: status["map"]["revision"] == revision)
 
         def moved() -> bool:
-            opened = [one for one in router.incidents("open") if one["moved_from"] is not None]
+            opened = [one for one in router.incidents("open") if one["moved_from"]]
             return {one["owner"] for one in opened} == {"payments", "ledger"}
 
         eventually(moved, timeout_s=20, what="both incidents with their new owners")

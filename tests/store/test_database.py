@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from router.core.errors import CannotStart, StoreConflict, StoreOverloaded, StoreUnavailable
 from router.core.identifiers import text_of
 from router.core.model import Source
-from router.store import database, inbox
+from router.store import database, inbox, incidents
 from router.store.database import Connection, Store
+from router.store.schema import MIGRATIONS
 from router.telemetry import Metrics
 from tests.core.factories import NOW
 from tests.store.opened import with_store
@@ -175,6 +177,48 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CannotStart, match="schema version 99"):
         with_store(path, nothing)
+
+
+def test_database_of_the_version_before_is_brought_forward(tmp_path: Path) -> None:
+    """Incidents of schema version 1, which knew no maps and no moves, are read and looked at under the new map."""
+    path = tmp_path / "router.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE router_schema (version INTEGER NOT NULL)")
+        connection.execute("INSERT INTO router_schema (version) VALUES (1)")
+        for statement in MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO incidents VALUES ('i-1', 'g', 'alertmanager', 'ledger', 'C0LEDGER01', 'open', 'normal', 'B',"
+            " 1795258980000000, 1795258980000000, NULL, 9, 9, 0, 0, 1, 'r1', ?)",
+            (_DOCUMENT_OF_VERSION_1,),
+        )
+    connection.close()
+
+    async def work(store: Store) -> None:
+        older = partial(incidents.of_older_maps, revision="r2", after="", limit=10, size=1)
+        (incident,) = await store.read(older)
+        assert (incident.owner, incident.firing, incident.handed_over) == ("ledger", 1, False)
+        assert (incident.moved_to, incident.moved_from) == ((), ())
+        told = await store.read(partial(incidents.with_bodies, id="i-1", needed=lambda _: ()))
+        assert told.map is None
+        await store.write(lambda connection: incidents.save(connection, [replace(incident, map_revision="r2")]))
+        assert await store.read(older) == []
+
+    async def nothing(_store: Store) -> None: ...
+
+    with_store(path, work)
+    with_store(path, nothing)  # there is nothing left to bring forward
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT version FROM router_schema").fetchall() == [(len(MIGRATIONS),)]
+    connection.close()
+
+
+# As the router wrote it before schema version 2.
+_DOCUMENT_OF_VERSION_1 = (
+    '{"alerts":{"bc05cecd9c379494":[1,1795258800000000,null,9,0,1678393156,1042848646]},'
+    '"explanations":[[["label","team","ownership.yaml",7],["normal","1d","business",null],'
+    '["unknown",null,null,null,null],[],[]]],"copies":[]}'
+)
 
 
 def test_not_a_database(tmp_path: Path) -> None:

@@ -186,8 +186,52 @@ def test_notice_is_told_once_a_cause_and_hour(tmp_path: Path) -> None:
     in_one_go(tmp_path / "router.db", work)
 
 
+def test_what_comes_and_goes_waits_in_one_line(tmp_path: Path) -> None:
+    """A map that is broken and repaired by turns, faster than Slack takes lines: the orphans behind need not wait."""
+
+    def notice(at: datetime) -> Notice:
+        return Notice(
+            cause=Cause.MAP_REJECTED, source=None, error="x", count=1, first_at=at, last_at=at, reference=None
+        )
+
+    def work(connection: Connection) -> None:
+        for offset in range(5):
+            messages.notify(connection, notice(NOW + minutes(offset)))
+            messages.end_notices(connection, notice(NOW), now=NOW + minutes(offset + 0.5))
+        (line,) = claim(connection, now=NOW + minutes(5))
+        assert line.notice is not None
+        assert (line.notice.count, line.notice.ended_at) == (5, NOW + minutes(4.5))
+        messages.delivered(connection, line.id, revision=line.revision, ts="1.1", now=NOW + minutes(5))
+        messages.notify(connection, notice(NOW + minutes(6)))
+        (again,) = claim(connection, now=NOW + minutes(6))
+        assert again.id != line.id, "it was over, and an edit calls nobody"
+        assert balance(connection) == (11, 11)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
+def test_reply_wanted_anew_while_it_is_given_up_is_not_lost(tmp_path: Path) -> None:
+    """There was nothing to reply to, then the message was posted and a second move wants the reply again."""
+    reply = Wanted(incident="i-1", kind=MessageKind.MOVED, channel_id="C0PAYMENTS")
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [reply], now=NOW)
+        (first,) = claim(connection)
+        messages.want(connection, [reply], now=NOW)
+        messages.supersede(connection, first.id, revision=first.revision)
+        (second,) = claim(connection)
+        assert (second.id, second.revision, second.attempt) == (first.id, 2, 1)
+        assert balance(connection) == (2, 2)
+        messages.supersede(connection, second.id, revision=second.revision)
+        assert messages.pending(connection)[0] == 0
+        assert balance(connection) == (2, 2)
+
+    in_one_go(tmp_path / "router.db", work)
+
+
 STEPS = st.lists(
-    st.sampled_from(["want", "claim", "delivered", "retry", "degrade", "gone", "give up", "crash"]), max_size=40
+    st.sampled_from(["want", "claim", "delivered", "retry", "degrade", "gone", "give up", "supersede", "crash"]),
+    max_size=40,
 )
 
 
@@ -239,6 +283,7 @@ def _end(connection: Connection, step: str, claimed: Claimed, now: datetime) -> 
         "retry": partial(messages.retry, connection, claimed.id, error="x", due_at=now),
         "degrade": partial(messages.degrade, connection, claimed.id, error="x", now=now),
         "gone": partial(messages.forget_root, connection, claimed.id, error="x", now=now),
+        "supersede": partial(messages.supersede, connection, claimed.id, revision=claimed.revision),
         "give up": partial(messages.give_up, connection, claimed, error="x", undelivered=undelivered, now=now),
     }
     ends[step]()
