@@ -128,7 +128,8 @@ class LabelStage:
         self._labels = identity.owner_labels
         self._names = names
         self._answers = {label: remembered(partial(self._of, label)) for label in self._labels}
-        self._silent = _silence(Stage.LABEL, f"no label {_listed(self._labels)}")
+        silence = f"no label {_listed(self._labels)}" if self._labels else "the map names no owner_labels"
+        self._silent = _silence(Stage.LABEL, silence)
 
     def __call__(self, question: Question) -> Answer:
         label, value = first_of(self._labels, question.labels)

@@ -106,6 +106,7 @@ def _explain(pattern: str) -> None:
         re2.compile(_anchored(pattern), _OPTIONS)
     except re2.error as exc:
         reason = exc.args[0].decode(errors="replace") if exc.args and isinstance(exc.args[0], bytes) else str(exc)
+        reason = reason.replace(_anchored(pattern), pattern)  # people do not know our wrapping
         raise MatcherInvalid(f"regular expression: {reason}", code="OWN207") from exc
 
 

@@ -27,7 +27,7 @@ class Claim:
     name: Span  # of its key, or the value of its `id`
     matchers: tuple[Matcher, ...]
     conditions: Conditions
-    places: tuple[tuple[Matcher, Span], ...]  # of the matchers that are written as text
+    places: tuple[tuple[Matcher, Span], ...]  # of the matchers as they are written
     owner: str | None  # the active team, or the word that means none. None: drops
     expires: date | None = None
 
@@ -51,7 +51,7 @@ class Claim:
 
 
 def ordered_claims(parts: Parts, kind: str, rules: Iterable[Part[RuleShape]]) -> list[Claim]:
-    """Rules or overrides, in their order."""
+    """Rules or overrides, in their order; without those that lack an answer, whatever they were to say."""
     return [
         _claim(
             parts,
@@ -62,6 +62,7 @@ def ordered_claims(parts: Parts, kind: str, rules: Iterable[Part[RuleShape]]) ->
             expires=date.fromisoformat(rule.shape.expires) if rule.shape.expires is not None else None,
         )
         for rule in rules
+        if rule.shape.owner is not None or rule.shape.drop
     ]
 
 
@@ -75,10 +76,15 @@ def keyed_claims(parts: Parts, kind: str, entries: Mapping[str, Part[EntryShape]
 
 
 def written_matchers(document: Document, path: tuple[str | int, ...], match: object) -> Iterator[tuple[Matcher, Span]]:
-    """The matchers of a `match` that are written as text, each with the place of that text."""
+    """The matchers of a `match`, each with the place of its text; of a label's several values each is one."""
     if isinstance(match, list):
         for index, matchers in enumerate(match):
             yield from ((matcher, document.value_at((*path, index))) for matcher in matchers)
+    elif isinstance(match, dict):
+        for name, values in match.items():
+            for index, value in enumerate(values):
+                at = (*path, name, index) if len(values) > 1 else (*path, name)
+                yield Matcher.of(name, Operator.EQUAL, value), document.value_at(at)
 
 
 def spelled(labels: Mapping[str, str]) -> str:

@@ -43,7 +43,10 @@ class Review(StrEnum):
     WARN = "warn"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    short_help="Check the ownership map, and the alert rules that it should cover.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("path", required=False)
 @ownership_option(help="The ownership map, where PATH is not given.")
 @click.option(
@@ -65,14 +68,14 @@ class Review(StrEnum):
     type=click.Choice(FindingSeverity, case_sensitive=False),
     default="error",
     show_default=True,
-    help="The least severity that makes the exit code 1.",
+    help="The lowest severity that makes the exit code 1.",
 )
 @click.option(
     "--review",
     type=click.Choice(Review, case_sensitive=False),
     default="error",
     show_default=True,
-    help="What a review is that has been due for twice its time.",
+    help="How severe a review is that is more than twice as old as it may be.",
 )
 @click.option("--explain", metavar="CODE", help="Show the page about one code, such as OWN202, and check nothing.")
 @click.pass_context
@@ -86,15 +89,15 @@ def lint(
     review: Review,
     explain: str | None,
 ) -> None:
-    """What is wrong with the ownership map at PATH and the files that it includes.
+    """Check the ownership map at PATH, and the files that it includes.
 
     \b
     router lint
     router lint --rules 'rules/**/*.yaml' --format github
     router lint --explain OWN202
 
-    Exits 0 if nothing is found that is as severe as --fail-on says, 1 if something is, 2 if the map cannot be opened
-    or a --rules glob finds no file.
+    Exits 0 if no finding is as severe as --fail-on, 1 if one is, 2 if the map cannot be opened or a --rules glob finds
+    no file.
     """
     if explain is not None:
         print_text(page_of(_code(explain)))
@@ -108,6 +111,8 @@ def lint(
         )
     except OwnershipFileInvalid as exc:
         print_text(str(exc), err=True)
+        if not Path(path or ownership).exists():
+            print_text("`router init` writes a first map; PATH or --ownership names another file.", err=True)
         context.exit(BAD_INPUT)
     except FAULTS as exc:
         print_text(_defect(exc), err=True)

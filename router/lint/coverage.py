@@ -6,7 +6,7 @@ and what its expression selects is not read: an orphan here is a rule that nobod
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -29,7 +29,7 @@ _TEAMS_NAMED: Final = 5  # in the summary; `by_team` has them all
 class Coverage:
     """The figures as `router lint --format json` has them: alerts = owned + templated + dropped + orphans."""
 
-    files: int
+    files: int  # with alert rules, or unreadable
     unreadable: int
     alerts: int
     owned: int
@@ -47,7 +47,7 @@ def coverage_of(rule_files: RuleFiles, ownership_map: OwnershipMap, *, today: da
     outcomes = Counter(verdict.outcome for verdict in judged)
     owned = [verdict.resolution for verdict in judged if verdict.outcome is _Outcome.OWNED]
     coverage = Coverage(
-        files=rule_files.files,
+        files=len({alert.file for alert in rule_files.alerts} | {found.file for found in rule_files.unreadable}),
         unreadable=len(rule_files.unreadable),
         alerts=len(judged),
         owned=len(owned),
@@ -107,13 +107,25 @@ class _Judge:
         resolution = self._map.resolve(known, alert.annotations, today=self._today)
         owner_label = next((label for label in self._map.identity.owner_labels if alert.labels.get(label)), None)
         undecided = owner_label is not None and owner_label not in known
-        if undecided and resolution.via.stage not in self._before_label:
+        if (undecided and resolution.via.stage not in self._before_label) or (
+            resolution.orphan and self._may_be_found(labels.keys() - known.keys())
+        ):
             outcome = _Outcome.TEMPLATED
         elif resolution.dropped:
             outcome = _Outcome.DROPPED
         else:
             outcome = _Outcome.ORPHAN if resolution.orphan else _Outcome.OWNED
         return _Verdict(alert=alert, known=known, owner_label=owner_label, resolution=resolution, outcome=outcome)
+
+    def _may_be_found(self, templated: Set[str]) -> bool:
+        """Whether one of these labels, whose values come when the alert fires, may name an entry of the map."""
+        identity, ownership_map = self._map.identity, self._map
+        evidence = (
+            (identity.all_job_labels, ownership_map.jobs),
+            (identity.service_labels, ownership_map.services),
+            (identity.namespace_labels, ownership_map.namespaces),
+        )
+        return any(entries and not templated.isdisjoint(labels) for labels, entries in evidence)
 
     def findings(self, verdict: _Verdict) -> Iterator[Finding]:
         if verdict.outcome is _Outcome.ORPHAN:
@@ -136,7 +148,9 @@ class _Judge:
         if verdict.resolution.hints.severity is Level.CRITICAL:
             message = f"the critical alert rule {name} reaches no team, only the fallback channel"
             return _about_rule(verdict.alert, "OWN702", message, help=advice, severity=FindingSeverity.ERROR)
-        return _about_rule(verdict.alert, "OWN701", f"nobody owns the alert rule {name}, by what it says", help=advice)
+        return _about_rule(
+            verdict.alert, "OWN701", f"nobody owns the alert rule {name}, judging by its labels", help=advice
+        )
 
     def _owner_label(self, alert: AlertRule, label: str) -> Iterator[Finding]:
         """That the rule's own word for its owner is not the id of an active team."""
@@ -220,7 +234,8 @@ def _cannot_be_read(unreadable: Unreadable) -> Finding:
 
 def _summary(coverage: Coverage, ownership_map: OwnershipMap) -> Finding:
     message = (
-        f"alert rules: {coverage.alerts} in {coverage.files} files ({coverage.unreadable} unreadable); "
+        f"alert rules: {coverage.alerts} in {coverage.files} {'file' if coverage.files == 1 else 'files'} "
+        f"({coverage.unreadable} unreadable); "
         f"owned: {coverage.owned}{_listed(' by', coverage.by_stage)}; "
         f"owner known only when they fire: {coverage.templated}; dropped: {coverage.dropped}; "
         f"owned by nobody: {coverage.orphans}{_listed('; teams:', coverage.by_team)}"

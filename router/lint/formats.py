@@ -72,6 +72,8 @@ def _finding(finding: Finding) -> Json:
 def summary(report: Report) -> str:
     """One line: how much was found, in how many files."""
     files = _counted(len(report.files), "file")
+    if report.coverage is not None:
+        files = f"{files} of the map and {_counted(report.coverage.files, 'rule file')}"
     if not report.findings:
         return f"{report.files[0]}: {files}, no findings"
     return f"{', '.join(_severities(report))} in {files}"

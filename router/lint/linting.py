@@ -1,6 +1,6 @@
 """Everything that is wrong with a map, in one pass over its files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -49,7 +49,7 @@ def lint(path: Path, *, today: date, rules: Sequence[str] = (), review_errors: b
     if read.documents[0].text is None:
         raise OwnershipFileInvalid(list(read.findings))
     parts = parts_of(read.documents)
-    findings = [*read.findings, *_written(parts, today=today, review_errors=review_errors)]
+    findings = [*read.findings]
     commented = [*commented_map(read.documents)]
     coverage: Coverage | None = None
     unmatched: tuple[str, ...] = ()
@@ -61,6 +61,8 @@ def lint(path: Path, *, today: date, rules: Sequence[str] = (), review_errors: b
             findings += uncovered
             commented += commented_rules(rule_files.alerts)
             unmatched = rule_files.unmatched
+    by_label = coverage.by_team if coverage is not None else ()
+    findings += _written(parts, today=today, review_errors=review_errors, by_label=by_label)
     stopping = [each for each in read.findings if read.map is None and each.severity is FindingSeverity.ERROR]
     left = after_suppressions(findings, commented, stopping=frozenset(stopping), all_checked=read.map is not None)
     return Report(
@@ -71,9 +73,9 @@ def lint(path: Path, *, today: date, rules: Sequence[str] = (), review_errors: b
     )
 
 
-def _written(parts: Parts, *, today: date, review_errors: bool) -> Iterator[Finding]:
+def _written(parts: Parts, *, today: date, review_errors: bool, by_label: Collection[str]) -> Iterator[Finding]:
     """The checks that look at what is written, also where the map does not load."""
-    yield from references.check(parts, today)
+    yield from references.check(parts, today, by_label=by_label)
     yield from teams.check(parts, today)
     yield from entries.check(parts, today)
     yield from placeholders.check(parts, today)

@@ -31,7 +31,27 @@ def _scope(document: Document) -> Iterator[tuple[Matcher, Span]]:
     return written_matchers(document, ("scope",), [parse_matchers(text) for text in texts])
 
 
+_OPERATORS: Final = ("=~", "!~", "!=", "=")
+
+
+def _literal(document: Document, matcher: Matcher, span: Span) -> Iterator[Finding]:
+    """A value that was meant as a pattern: `{env: "=~prod-.*"}`, `{host: "*.corp"}`."""
+    value = next((value for value in matcher.values if value.startswith(_OPERATORS) or "*" in value), None)
+    if value is None:
+        return
+    operator = next((operator for operator in _OPERATORS if value.startswith(operator)), None)
+    if operator is not None:
+        what, better = f"it asks for a value that begins with {operator}", f'{operator}"{value[len(operator) :]}"'
+    else:
+        what, better = "here * stands for itself", f'=~"{re.sub(r"[*]+", ".*", value.replace(".", chr(92) * 2 + "."))}"'
+    yield document.finding(
+        "OWN208", f"{matcher}: {what}", span, severity=WARNING, help=f"write ['{matcher.name}{better}']"
+    )
+
+
 def _misleading(document: Document, matcher: Matcher, span: Span) -> Iterator[Finding]:
+    if matcher.operator is Operator.EQUAL:
+        yield from _literal(document, matcher, span)
     if matcher.operator not in (Operator.MATCHES, Operator.NOT_MATCHES):
         return
     reading = _read(matcher.values[0], matcher.name)

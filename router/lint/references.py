@@ -1,6 +1,6 @@
 """Where the map names teams, and what is said of teams that are dissolved, idle, or another file's."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -22,9 +22,10 @@ class Reference(NamedTuple):
     team: str  # as written
 
 
-def check(parts: Parts, today: date) -> Iterator[Finding]:
+def check(parts: Parts, today: date, *, by_label: Collection[str] = ()) -> Iterator[Finding]:
+    """`by_label`: the teams that own alerts of the rule files, of which the map alone knows nothing."""
     yield from _dissolved(parts)
-    yield from _idle(parts)
+    yield from _idle(parts, by_label)
     yield from _handed_over(parts)
 
 
@@ -106,13 +107,13 @@ def _dissolved(parts: Parts) -> Iterator[Finding]:
         )
 
 
-def _idle(parts: Parts) -> Iterator[Finding]:
-    """Teams to which no entry leads; those of owner labels, which the map does not see, among them."""
+def _idle(parts: Parts, by_label: Collection[str]) -> Iterator[Finding]:
+    """Teams to which no entry leads, and no label of the rule files."""
     if not parts.complete:
         return
     busy = {team_id(team) for reference in owners(parts) for team in lineage(parts, reference.team)}
     parents = {team.shape.parent for team in parts.teams.values() if team.shape.parent is not None}
-    busy |= {team_id(team) for name in parents for team in lineage(parts, name)}
+    busy |= {team_id(team) for name in parents for team in lineage(parts, name)} | set(by_label)
     for name, team in parts.teams.items():
         if team.shape.dissolved is None and name not in busy:
             yield team.document.finding(

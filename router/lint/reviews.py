@@ -68,7 +68,8 @@ def _overrides(parts: Parts, today: date) -> Iterator[Finding]:
             continue  # the loader's OWN303
         left = date.fromisoformat(override.shape.expires) - today
         if left < timedelta():
-            message, advice = f'override "{override.shape.id}" ended {-left.days} days ago', "delete it"
+            ago = "yesterday" if left.days == -1 else f"{-left.days} days ago"
+            message, advice = f'override "{override.shape.id}" ended {ago}', "delete it"
         elif left > LONGEST_OVERRIDE:
             message = (
                 f'override "{override.shape.id}" lasts {left.days} days more, and {LONGEST_OVERRIDE.days} are the most'

@@ -32,18 +32,35 @@ def _spellings(parts: Parts) -> Iterator[Finding]:
         for index, word in enumerate(getattr(parts.severities, level.value).spellings or ())
     ]
     yield from _contradictions(root, sorted(written, key=lambda spelling: spelling[0][:2]))
+    yield from _teams(parts, root, written)
 
 
 def _severity_maps(parts: Parts) -> Iterator[Finding]:
     for entry in (*parts.services.values(), *parts.jobs.values()):
-        yield from _severity_map(entry.document, entry.path, entry.shape.severity_map)
+        yield from _severity_map(parts, entry.document, entry.path, entry.shape.severity_map)
     for rule in (*parts.rules, *parts.overrides):
-        yield from _severity_map(rule.document, rule.path, rule.shape.severity_map)
+        yield from _severity_map(parts, rule.document, rule.path, rule.shape.severity_map)
 
 
-def _severity_map(document: Document, path: Path, words: Mapping[str, Level]) -> Iterator[Finding]:
+def _severity_map(parts: Parts, document: Document, path: Path, words: Mapping[str, Level]) -> Iterator[Finding]:
     written = [(document.key((*path, "severity_map", word)), word, level) for word, level in words.items()]
     yield from _contradictions(document, written)
+    yield from _teams(parts, document, written)
+
+
+def _teams(parts: Parts, document: Document, written: Iterable[tuple[Span, str, Level]]) -> Iterator[Finding]:
+    """Where `severity` says who owns an alert, it cannot say how much it matters."""
+    for span, word, level in written:
+        team = parts.team(word)
+        if team is not None:
+            yield document.finding(
+                "OWN501",
+                f'"{word}" means {level} here, and is the team "{team_id(team)}"',
+                span,
+                severity=WARNING,
+                help=f'take it out; for the owner, write a rule that matches severity="{word}"',
+                related=[team.document.related(f'team "{team_id(team)}"', team.name)],
+            )
 
 
 def _contradictions(document: Document, written: Iterable[tuple[Span, str, Level]]) -> Iterator[Finding]:

@@ -21,7 +21,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 def check(parts: Parts, today: date) -> Iterator[Finding]:
     for team in parts.teams.values():
         yield from _for_nobody(team)
-        yield from _without_lead(team)
+        if _asks_for_lead(parts, team):
+            yield from _without_lead(team)
     yield from _own_ids(parts)
     yield from _fallback(parts)
 
@@ -45,6 +46,13 @@ def _stands_for_nobody(name: str) -> bool:
     return "unowned" in words or not _NOBODY.isdisjoint(said)
 
 
+def _asks_for_lead(parts: Parts, team: Part[TeamShape]) -> bool:
+    """Whether an escalation of this team's alerts comes to its lead: nothing else uses one."""
+    own, usual = team.shape.escalate, parts.defaults.escalate
+    chain = own.then if own is not None and own.then is not None else usual.then if usual is not None else None
+    return "lead" in (chain or ())
+
+
 def _without_lead(team: Part[TeamShape]) -> Iterator[Finding]:
     if team.shape.dissolved is None and not team.shape.lead:
         yield team.document.finding(
@@ -52,7 +60,7 @@ def _without_lead(team: Part[TeamShape]) -> Iterator[Finding]:
             f'team "{team_id(team)}" has no lead',
             team.name,
             severity=INFO,
-            help="add `lead: {slack: U…}`: escalation alone uses it",
+            help="add `lead: {slack: U…}`, or take `lead` out of `escalate`",
         )
 
 
@@ -91,7 +99,7 @@ def _fallback(parts: Parts) -> Iterator[Finding]:
             "the fallback calls nobody: it has no mention",
             document.key(fallback.path),
             severity=WARNING,
-            help='add `mention: "@ops-duty"`, a user group',
+            help="add `mention`, the id of a user group, such as S0OPSDUTY1",
         )
 
 

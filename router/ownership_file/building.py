@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import reduce
 from typing import Final
 
 from router.core.enrichment import Response, Severities, known_zone, parse_business_hours
@@ -21,7 +22,7 @@ from router.core.ownership import (
     Team,
 )
 from router.core.quoting import quoted
-from router.ownership_file.document import Document, Path
+from router.ownership_file.document import Document, Path, below
 from router.ownership_file.shape import (
     ChannelShape,
     CheckInShape,
@@ -100,7 +101,7 @@ def build_map(
         ),
         tests=tuple(
             MapTest(
-                place=_place(file, ("tests", index)),
+                place=_place(file, _first_key(file, ("tests", index))),
                 labels=test.labels,
                 annotations=test.annotations,
                 expect=test.expect,
@@ -115,6 +116,12 @@ def build_map(
 def _place(document: Document, path: Path) -> Place:
     span = document.key(path)
     return Place(file=document.file, line=span.line, column=span.column)
+
+
+def _first_key(document: Document, path: Path) -> Path:
+    """In `- {labels: …}` the element begins before it."""
+    mapping = reduce(below, path, document.value)
+    return (*path, next(iter(mapping))) if isinstance(mapping, dict) and mapping else path
 
 
 # -- teams ---------------------------------------------------------------------------------------------------------

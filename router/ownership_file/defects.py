@@ -118,7 +118,7 @@ class _Reader(Generic[S]):
         own = {}
         for key, part in value.items():
             if key in ROOT_ONLY and not issubclass(self._type, RootShape):
-                message = f'"{key}" belongs into the root file only'
+                message = f'"{key}" belongs in the root file only'
                 yield self._document.finding("OWN007", message, self._document.key((key,)), help="move it there")
             elif key not in _ROOT_KEYS:
                 yield _unknown_key(self._document, (key,))
@@ -231,25 +231,30 @@ def _code(path: Path, error: ErrorDetails) -> str:
         return str(context["code"])
     if isinstance(given, str) and SECRET.search(given):
         return "OWN801"
-    if _is_channel(path):
+    if _is_channel(path) and error["loc"][-1] != "[key]":  # the key is a level
         return "OWN111"
     if path[:1] == ("overrides",) and path[2:] == ("expires",):
         return "OWN303"
     if path[-1:] == ("mention",) and isinstance(given, str) and _is_person(given):
         return "OWN112"
+    if path[-1:] == ("owner",) and isinstance(given, str) and _is_account(given):
+        return "OWN112"
     return "OWN005"
 
 
-# Slack's markup for one, an e-mail address, or Given Family.
-_PERSON: Final = re.compile(
-    r"<@[UW][A-Z0-9]{6,}>|@?[UW][A-Z0-9]{6,}|[^\s@]+@[^\s@]+\.[^\s@]+|[A-Z][^\s@]*( [A-Z][^\s@]*)+"
-)
+# Slack's markup for one, or an e-mail address.
+_ACCOUNT: Final = re.compile(r"<@[UW][A-Z0-9]{6,}>|@?[UW][A-Z0-9]{6,}|[^\s@]+@[^\s@]+\.[^\s@]+")
+_FULL_NAME: Final = re.compile(r"[A-Z][^\s@]*( [A-Z][^\s@]*)+")
 _PERSON_ID: Final = re.compile(r"[UW][A-Z0-9]{8,}")
 _LONGEST_EXPLAINED: Final = 400  # characters of a value that advice looks at; the patterns are not made for more
 
 
 def _is_person(text: str) -> bool:
-    return len(text) <= _LONGEST_EXPLAINED and _PERSON.fullmatch(text) is not None
+    return _is_account(text) or (len(text) <= _LONGEST_EXPLAINED and _FULL_NAME.fullmatch(text) is not None)
+
+
+def _is_account(text: str) -> bool:
+    return len(text) <= _LONGEST_EXPLAINED and _ACCOUNT.fullmatch(text) is not None
 
 
 def _is_channel(path: Path) -> bool:
@@ -265,18 +270,25 @@ def _explained(document: Document, error: ErrorDetails, span: Span) -> tuple[str
     context: Mapping[str, Any] = error.get("ctx", {})  # Any: whatever pydantic tells about this kind of error
     trap = _trap_at(document, span, given)
     if kind == "matcher":
-        return f"matcher {quoted(given)}: {context['reason']}", _matcher_advice(str(given), str(context["code"]))
+        return f"matcher {quoted(given)}: {context['reason']}", _matcher_advice(
+            str(given), str(context["code"]), str(context["reason"])
+        )
     if kind == "OWN005":
         return f"{context['reason']}{trap}", None
     if kind == "string_pattern_mismatch":
         advice = _text_advice(str(given), context["pattern"])
+        if error["loc"][-1] == "owner" and _is_account(str(given)):
+            advice = "name a team: a person goes on holiday"
         return f"{quoted(given)} is not {EXPECTED[context['pattern']]}{trap}", advice
     if kind == "enum":
         words = [word.strip("' ") for word in re.split(r",| or ", context["expected"])]
         found = quoted(_as_written(document, given, span))
         return f"{found} is not one of {', '.join(words)}{trap}", did_you_mean(str(given), words)
     if kind in ("too_short", "string_too_short"):
-        return f'"{error["loc"][-1]}" is empty', None
+        return f"{quoted(_named(error['loc']))} is empty", None
+    if kind in ("greater_than_equal", "less_than_equal"):
+        found, limit = _as_written(document, given, span), context["ge" if "ge" in context else "le"]
+        return f"{found} is {'too low: the least' if 'ge' in context else 'too high: the most'} is {limit}", None
     wanted = _WANTED.get(kind)
     if wanted is None:
         return error["msg"], None
@@ -284,11 +296,17 @@ def _explained(document: Document, error: ErrorDetails, span: Span) -> tuple[str
     return f"expected {wanted}, found {_kind(given)}{found}{trap}", _kind_advice(document, error, span)
 
 
+def _named(loc: tuple[int | str, ...]) -> int | str:
+    """What a location is called in the map, without the alternatives of a `match`."""
+    alternative = loc[-1] in ("labels", "matchers") and loc[-2:-1] in (("match",), ("scope",))
+    return loc[-2] if alternative else loc[-1]
+
+
 def _kind_advice(document: Document, error: ErrorDetails, span: Span) -> str | None:
     """What to do about a value of the wrong type."""
     kind, given = error["type"], error["input"]
     if isinstance(given, str) and SECRET.search(given):
-        return "a secret does not belong into the map: take it out, and revoke it"
+        return _REVOKE
     if kind == "string_type" and not isinstance(given, dict | list):
         found = _as_written(document, given, span)
         is_duration = isinstance(given, int) and error["loc"][-1] in _DURATIONS
@@ -321,8 +339,6 @@ _WANTED: Final = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "list_type": "a list",
-    "greater_than_equal": "a smaller choice: 1 is the least",
-    "less_than_equal": "a number that is not too large",
 }
 
 
@@ -346,12 +362,19 @@ def _as_written(document: Document, given: object, span: Span) -> str:
     return document.written(span) if not isinstance(given, str) and span.end_column is not None else str(given)
 
 
-def _matcher_advice(text: str, code: str) -> str | None:
+_NOT_IN_RE2: Final = re.compile(r"\(\?<?[=!]|\\[1-9]|\(\?P[=>]|\(\?>|[+*?}]\+")
+
+
+def _matcher_advice(text: str, code: str, reason: str) -> str | None:
     if code == "OWN207":
-        return "Alertmanager's regular expressions are RE2: no look-around, no backreferences"
+        if _NOT_IN_RE2.search(text[:_LONGEST_EXPLAINED]):
+            return "Alertmanager's regular expressions are RE2: no look-around, no backreferences"
+        return "a repetition is at most {1000}" if "repetition size" in reason else None
     written = _MATCHER.fullmatch(text) if len(text) <= _LONGEST_EXPLAINED else None
     if written is None or written["value"].startswith('"'):
         return None
+    if written["value"].startswith("="):  # as programs compare
+        return "an operator is one of =, !=, =~ and !~"
     value = written["value"].strip("'").replace("\\", "\\\\").replace('"', '\\"')
     return f'write {written["name"]}{written["operator"]}"{value}"'
 
@@ -372,10 +395,13 @@ _DATES: Final = (
 )
 
 
+_REVOKE: Final = "a secret does not belong in the map: take it out, and revoke it"
 _GROUP: Final = "name a user group: a person goes on holiday"
 
 
 def _text_advice(text: str, pattern: str) -> str | None:
+    if SECRET.search(text):
+        return _REVOKE
     if len(text) > _LONGEST_EXPLAINED:
         return None
     if pattern == DATE:
@@ -485,7 +511,8 @@ def _rerun(document: Document, path: Path, rerun: object) -> Iterator[Finding]:
     if not isinstance(rerun, dict):
         return
     safety = rerun.get("safety")
-    if safety in ("conditional", "unsafe") and "when" not in rerun and "when" not in _misspelt(rerun, path):
+    unsaid = rerun.get("when", "") == "" and "when" not in _misspelt(rerun, path)
+    if safety in ("conditional", "unsafe") and unsaid:
         yield document.finding("OWN131", f'"{safety}" needs `when`', document.key(path), help="say on what it depends")
     if safety == "unsafe" and "how" in rerun:
         message = '"unsafe" forbids `how`: somebody would paste it'

@@ -53,7 +53,7 @@ def schema_text() -> str:
 def map_schema() -> Json:
     """The schema of the root file, which is that of an included file too.
 
-    An included file has no key that belongs into the root file. So one of those is what makes others required.
+    An included file has no key that belongs in the root file. So one of those is what makes others required.
     """
     generated = RootShape.model_json_schema(schema_generator=_Generator, ref_template="#/definitions/{model}")
     schema = _renamed(generated)

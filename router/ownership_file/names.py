@@ -6,7 +6,7 @@ from re import fullmatch, split
 from typing import Final
 
 from router.core.findings import Finding
-from router.core.quoting import did_you_mean, quoted
+from router.core.quoting import SECRET, did_you_mean, quoted
 from router.ownership_file.document import Document, Path
 from router.ownership_file.shape import ID
 
@@ -45,7 +45,7 @@ def _unknown_teams(
     advice: dict[str, str | None] = {}
     for document, value in readable:
         for path, name in _references(value):
-            if name not in names and fullmatch(ID, name):
+            if name not in names and fullmatch(ID, name) and not SECRET.search(name):  # that is OWN801
                 if name not in advice and len(advice) * len(names) < _ENOUGH_COMPARISONS:
                     advice[name] = did_you_mean(name, names)
                 message = f"team {quoted(name)} is not in teams"
@@ -220,9 +220,10 @@ def _namespaces(readable: Iterable[tuple[Document, dict[str, object]]]) -> Itera
 
 def _same_namespace(document: Document, key: str, other: Document, other_key: str, advice: str | None) -> Finding:
     place = other.key(("namespaces", other_key))
+    clash = "already stands" if key == other_key else f"can fit the same name as {quoted(other_key)}, of its length,"
     return document.finding(
         "OWN104",
-        f"namespaces: {quoted(key)} fits the same as {quoted(other_key)}, at {other.file}:{place.line}:{place.column}",
+        f"namespaces: {quoted(key)} {clash} at {other.file}:{place.line}:{place.column}",
         document.key(("namespaces", key)),
         help=advice,
         related=[other.related(quoted(other_key), place)],

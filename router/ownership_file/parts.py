@@ -8,6 +8,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from router.core.matchers import Matcher
 from router.ownership_file.building import matchers_of
+from router.ownership_file.defects import has_errors
 from router.ownership_file.document import Document, Path, Span
 from router.ownership_file.shape import (
     DefaultsShape,
@@ -106,7 +107,7 @@ def _default(root: Document, shape: type[M]) -> Part[M]:
 class _Reader:
     def __init__(self, documents: tuple[Document, ...]) -> None:
         self.documents = documents
-        self.complete = all(document.usable for document in documents)
+        self.complete = not any(has_errors(document.findings) for document in documents)
 
     def named(self, kind: str, shape: type[M]) -> dict[str, Part[M]]:
         found: dict[str, Part[M]] = {}

@@ -48,8 +48,30 @@ def test_what_is_said(matcher: str, problem: str, advice: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "problem", "advice"),
+    [
+        pytest.param(
+            '§"=~prod-.*"', "it asks for a value that begins with =~", """['env=~"prod-.*"']""", id="an operator"
+        ),
+        pytest.param('§"!=dev"', "it asks for a value that begins with !=", """['env!="dev"']""", id="another"),
+        pytest.param('§"prod-*"', "here * stands for itself", """['env=~"prod-.*"']""", id="a glob"),
+        pytest.param('§"*.corp"', "here * stands for itself", r"""['env=~".*\\.corp"']""", id="a domain"),
+        pytest.param('[dev, §"prod-*"]', "here * stands for itself", """['env=~"prod-.*"']""", id="one of a list"),
+    ],
+)
+def test_a_value_that_was_meant_as_a_pattern(value: str, problem: str, advice: str) -> None:
+    """`{label: value}` compares letter by letter."""
+    text = f"{ROOT}rules:\n  - id: x\n    match: {{env: {value}, alertname: X}}\n    owner: a\n"
+    assert told(rules.check, text) == at_marks("OWN208 warning", text)
+    (finding,) = found(rules.check, text)
+    assert finding.message.endswith(f": {problem}")
+    assert finding.help == f"write {advice}"
+
+
+@pytest.mark.parametrize(
     "matcher",
     [
+        pytest.param('host="db"', id="a value"),
         pytest.param('host=~"db|web"', id="values"),
         pytest.param('host=~"db.*"', id="a beginning"),
         pytest.param('host=~".*db"', id="an end"),

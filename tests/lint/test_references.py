@@ -100,10 +100,17 @@ def test_a_successor_owns_what_its_predecessor_does() -> None:
     assert [finding.code for finding in found(references.check, text)] == ["OWN102"]
 
 
-def test_nothing_is_idle_in_a_broken_map() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("services: {s: {onwer: c}}\n", id="a misspelt owner"),
+        pytest.param("servces: {s: {owner: c}}\n", id="a misspelt section"),
+        pytest.param("namespaces: {x: b, y: c, y: b}\n", id="of two of one key only one is read"),
+    ],
+)
+def test_nothing_is_idle_in_a_broken_map(body: str) -> None:
     """What cannot be read may be what the team owns."""
-    body = "  c: " + TEAM + "}\nservices: {s: {onwer: c}}\n"
-    assert told(references.check, ROOT + body) == []
+    assert told(references.check, ROOT + "  c: " + TEAM + "}\n" + body) == []
 
 
 # -- handed over ---------------------------------------------------------------------------------------------------

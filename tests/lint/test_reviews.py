@@ -104,6 +104,16 @@ def test_overrides(expires: str, codes: str) -> None:
     assert told(reviews.check, text) == at_marks(codes, text)
 
 
+@pytest.mark.parametrize(
+    ("expires", "ago"), [pytest.param("2026-11-21", "yesterday", id="1 day"), ("2026-11-20", "2 days ago")]
+)
+def test_when_an_override_ended(expires: str, ago: str) -> None:
+    """In a person's words."""
+    rule = f"{{id: o, match: {{a: b}}, owner: a, reason: x, expires: {expires}}}"
+    (finding,) = found(reviews.check, ROOT + f"overrides:\n  - {rule}\n")
+    assert finding.message == f'override "o" ended {ago}'
+
+
 def test_a_rule_may_expire_whenever_it_likes() -> None:
     """Only overrides are for a while."""
     assert told(reviews.check, ROOT + "rules:\n  - {id: r, match: {a: b}, owner: a, expires: 2030-01-01}\n") == []

@@ -73,6 +73,12 @@ def test_what_is_there_twice(entries: list[str], codes: str) -> None:
     assert told(rules.check, text) == at_marks(codes, text)
 
 
+def test_rules_without_an_answer_give_none_twice() -> None:
+    """What a rule without owner and `drop` was to say is not known: only that it is missing is told."""
+    rule = "  - {id: %s, match: {env: a}}\n"
+    assert told(rules.check, ROOT + "rules:\n" + rule % "x" + rule % "y") == []
+
+
 @pytest.mark.parametrize(
     ("entries", "codes"),
     [

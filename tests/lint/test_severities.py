@@ -49,6 +49,23 @@ def test_words_of_two_levels(body: str, codes: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("severities: {high: {from: [error, §a]}}\n", id="of the organisation"),
+        pytest.param("severities: {high: {from: [error, §old]}}\n", id="an alias"),
+        pytest.param("services:\n  s: {owner: a, severity_map: {§b: high}}\n", id="of a service"),
+        pytest.param("rules:\n  - {id: r, match: {x: y}, owner: a, severity_map: {§b: high}}\n", id="of a rule"),
+    ],
+)
+def test_words_that_are_teams(body: str) -> None:
+    """A `severity` that names a team is a route, and says nothing about how much an alert matters."""
+    (finding,) = found(severities.check, ROOT + body)
+    place = f"ownership:{finding.line}:{finding.column} {finding.code} {finding.severity}"
+    assert [place] == at_marks("OWN501 warning", ROOT + body)
+    assert [other.message.startswith('team "') for other in finding.related] == [True]
+
+
+@pytest.mark.parametrize(
     ("body", "codes"),
     [
         pytest.param("severities: {critical: {hours: §business}}\n", "OWN502 warning", id="critical"),

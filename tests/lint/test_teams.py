@@ -8,6 +8,9 @@ from tests.lint.marked_maps import ROOT, at_marks, found, told
 REST = "channel: {name: c, id: C0CCCCCCCC}, lead: {slack: U0LEAD0001}"
 
 
+CHANNEL = "channel: {name: c, id: C0CCCCCCCC}"
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -63,15 +66,23 @@ def test_an_alias_that_is_the_id(body: str, codes: str) -> None:
 @pytest.mark.parametrize(
     ("body", "codes"),
     [
-        pytest.param("  §c: {channel: {name: c, id: C0CCCCCCCC}}\n", "OWN112 info", id="none"),
-        pytest.param("  §c: {channel: {name: c, id: C0CCCCCCCC}, lead: {}}\n", "OWN112 info", id="empty"),
+        pytest.param(f"  §c: {{{CHANNEL}, escalate: {{then: [lead]}}}}\n", "OWN112 info", id="none"),
+        pytest.param(f"  §c: {{{CHANNEL}, lead: {{}}, escalate: {{then: [lead]}}}}\n", "OWN112 info", id="empty"),
+        pytest.param(f"  c: {{{CHANNEL}}}\n", "", id="nothing comes to it"),
+        pytest.param(f"  c: {{{CHANNEL}, escalate: {{then: [fallback]}}}}\n", "", id="something else comes"),
         pytest.param("  c: {" + REST + "}\n", "", id="one"),
         pytest.param("  c: {dissolved: 2026-01-01, successor: a}\n", "", id="a dissolved team needs none"),
     ],
 )
 def test_a_team_without_a_lead(body: str, codes: str) -> None:
-    """It is told at the team's key, and fails nothing."""
+    """It is told at the key of a team whose escalation comes to its lead, and fails nothing."""
     assert told(teams.check, ROOT + body) == at_marks(codes, ROOT + body)
+
+
+def test_every_escalation_comes_to_the_lead() -> None:
+    """Where the map's own chain names the lead, each team needs one."""
+    text = f"defaults: {{escalate: {{then: [lead]}}}}\n{ROOT}  §c: {{{CHANNEL}}}\n"
+    assert [line for line in told(teams.check, text) if "OWN112" in line][-1:] == at_marks("OWN112 info", text)
 
 
 # -- the fallback --------------------------------------------------------------------------------------------------

@@ -357,6 +357,7 @@ def at_marks(text: str, codes: str) -> list[str]:
         pytest.param("namespaces: {a-*: a, §'*-a': a}\n", "OWN104", id="two globs that fit the same name"),
         pytest.param("namespaces: {a-*: a, b-*: a, c-?: a, 'd-?': a}\n", "", id="globs that do not"),
         pytest.param("jobs:\n  j: {owner: a, §rerun: {safety: conditional}}\n", "OWN131", id="conditional: when"),
+        pytest.param("jobs:\n  j: {owner: a, §rerun: {safety: conditional, when: ''}}\n", "OWN131", id="when: ''"),
         pytest.param(
             "jobs:\n  j: {owner: a, rerun: {safety: unsafe, when: x, §how: y}}\n", "OWN131", id="unsafe: no how"
         ),
@@ -381,6 +382,11 @@ def test_defects(body: str, codes: str, path: Path) -> None:
         pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §jane@example.com}\n", "OWN112", id="e-mail"),
         pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §Jane Doe}\n", "OWN112", id="a name"),
         pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, mention: §oncall}\n", "OWN005", id="no mention"),
+        pytest.param(
+            "  a: {channel: {name: a, id: C0AAAAAAAA}, channels: {§urgent: {name: b, id: C0BBBBBBBB}}}\n",
+            "OWN005",
+            id="a channel of no level",
+        ),
         pytest.param("  a: {channel: {name: a, id: C0AAAAAAAA}, parent: §b}\n", "OWN101", id="unknown parent"),
         pytest.param("  §a: {dissolved: 2026-01-01}\n", "OWN005", id="no successor"),
         pytest.param("  a: {dissolved: 2026-01-01, successor: §b}\n", "OWN101", id="unknown successor"),
@@ -415,6 +421,20 @@ def test_defects_of_teams(teams: str, codes: str, path: Path) -> None:
     ("body", "message", "advice"),
     [
         pytest.param("services:\n  s: {owner: A1}\n", "is not an id", None, id="pattern in words"),
+        pytest.param("services:\n  s: {owner: '@U0ALICE001'}\n", "is not an id", "name a team", id="a person"),
+        pytest.param("services:\n  s: {owner: a, tier: 5}\n", "5 is too high: the most is 4", None, id="too high"),
+        pytest.param("services:\n  s: {owner: a, tier: 0}\n", "0 is too low: the least is 1", None, id="too low"),
+        pytest.param("rules:\n  - {id: r, match: {}, owner: a}\n", '"match" is empty', None, id="no label"),
+        pytest.param("rules:\n  - {id: r, match: [], owner: a}\n", '"match" is empty', None, id="no matcher"),
+        pytest.param("rules:\n  - {id: r, match: {c: []}, owner: a}\n", '"c" is empty', None, id="no value"),
+        pytest.param("rules:\n  - {id: r, match: ['a==\"b\"'], owner: a}\n", "a==", "an operator is one of", id="=="),
+        pytest.param("namespaces: {a-*: a, '*-a': a}\n", '"*-a" can fit the same name', "longer", id="globs"),
+        pytest.param(
+            "services:\n  s: {owner: a, channel: {name: x, id: https://hooks.slack.com/services/T/B/x}}\n",
+            "is not a channel's id",
+            "revoke it",
+            id="a webhook for a channel's id",
+        ),
         pytest.param("services:\n  s: {owner: aa, alaises: []}\n", 'unknown key "alaises"', '"aliases"', id="key"),
         pytest.param("services:\n  s: {owner: aa}\n", 'team "aa" is not in teams', '"a"', id="team"),
         pytest.param("services:\n  s: {owner: a, severity: hihg}\n", '"hihg" is not one of', '"high"', id="level"),

@@ -100,6 +100,7 @@ def test_an_alias(path: Path) -> None:
         ),
         pytest.param("defaults: {timezone: Asia/Tokio}\n", ("OWN601", 0, 22, 32), id="601 the value"),
         pytest.param("services:\n  s: {owner: xoxb-1-A, tier: 1}\n", ("OWN801", 1, 14, 22), id="801 the value"),
+        pytest.param("services:\n  s: {owner: U0ALICE001}\n", ("OWN112", 1, 14, 24), id="112 the owner"),
     ],
 )
 def test_defects(body: str, place: Place | None, path: Path) -> None:
@@ -175,6 +176,7 @@ def test_one_entity_in_two_files(path: Path) -> None:
         pytest.param("rules:\n  - {id: r, match: [a], owner: a}\n", "OWN206", id="206 before 005"),
         pytest.param("overrides:\n  - {id: o, match: {a: b}, owner: a, reason: x}\n", "OWN303", id="303 before 005"),
         pytest.param("services:\n  s: {owner: no}\n", "OWN101", id="101 before 006"),
+        pytest.param("services:\n  s: {owner: xoxb-1-abc}\n", "", id="a token is no unknown team: lint says OWN801"),
         pytest.param("services:\n  s: {owner: a, severity: off}\n", "OWN005", id="005 before 006"),
         pytest.param("servces:\n  s: {owner: no}\n", "OWN004", id="nothing below an unknown key"),
         pytest.param("services:\n  s: {owner: a, mention: hooks.slack.com/services/T/B/x}\n", "OWN004", id="004"),
