@@ -63,7 +63,7 @@ def main() -> None:
     help="Where to answer requests.",
 )
 def serve(ownership: str, database: str, listen: str) -> None:
-    """Receive, decide and deliver, in one process, until SIGTERM.
+    """Receive alerts, find who owns them, and tell the owners in Slack, until SIGTERM.
 
     \b
     Secrets are variables only, or files that these name with _FILE appended:

@@ -24,7 +24,9 @@ BAD_INPUT: Final = 2
 Json = dict[str, Any]  # Any: what json.dumps takes
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    short_help="Who owns an alert with these labels, and why.", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.argument("labels", metavar="[LABEL=VALUE]...", nargs=-1)
 @click.option("--annotation", "annotations", metavar="NAME=VALUE", multiple=True, help="An annotation; repeatable.")
 @click.option("--expect", metavar="TEAM", help="Exit 1 unless this team owns it.")

@@ -31,7 +31,10 @@ _output = click.option(
 )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    short_help="Propose a first map, from rule files or from nothing.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--rules",
     metavar="GLOB",
@@ -39,7 +42,7 @@ _output = click.option(
     help="Prometheus rule files, also PrometheusRule objects; ** crosses folders. Repeatable.",
 )
 @_output
-@click.option("--org", metavar="NAME", help="Whose map this is.")
+@click.option("--org", metavar="NAME", help="The name of your organisation, for `org` in the map.")
 @click.pass_context
 def init(context: click.Context, rules: tuple[str, ...], output: Path, org: str | None) -> None:
     """Propose a first map: from the labels in rule files or, without --rules, a small one to fill in.
@@ -73,10 +76,13 @@ def init(context: click.Context, rules: tuple[str, ...], output: Path, org: str 
 
 @click.group("import", context_settings={"help_option_names": ["-h", "--help"]})
 def import_map() -> None:
-    """Turn what routes alerts today into a map."""
+    """Make a map of the configuration that routes alerts today."""
 
 
-@import_map.command(context_settings={"help_option_names": ["-h", "--help"]})
+@import_map.command(
+    short_help="From the routing tree of an Alertmanager.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @_output
 @click.pass_context

@@ -113,7 +113,7 @@ class _Writer:
         yield from ["", "defaults:", "  timezone: UTC # TODO: where the teams work, as in Asia/Tokyo"]
         yield from ["", "fallback: # alerts that nobody owns, and what cannot be delivered"]
         yield f"  {self._channel(proposal.fallback)}"
-        yield '  # mention: "@ops-duty" # TODO: whom these messages call, a user group'
+        yield "  # mention: S0OPSDUTY1 # TODO: whom these messages call, the id of a user group"
         yield from self._teams()
         yield from _comments(self._proposal.examples)
         yield from self._owners("services", proposal.services, "by the label `service`")

@@ -61,6 +61,7 @@ class OwnerLabel:
 class Survey:
     alerts: tuple[AlertRule, ...]
     owner: OwnerLabel | None
+    also: tuple[OwnerLabel, ...]  # name the same owners where that one is missing
     others: tuple[OwnerLabel, ...]
     severities: Mapping[str, int]  # words, the most frequent first
     levels: Mapping[str, Level]  # of those that are usual, and of those that can be guessed
@@ -75,6 +76,8 @@ class Survey:
             yield f'"{self.owner.name}" names the owner: {share} of the alerts have it{self._why()}'
             if self.owner.templated:
                 yield f"{self.owner.templated} of its values are templates: their team is known only when they fire"
+        for other in self.also:
+            yield f'"{other.name}" names the same owners, and comes next: {self._share(other.alerts)} have it'
         for other in self.others:
             yield f'"{other.name}" could too, and is not used: {self._share(other.alerts)}, {_shown(other.words)}'
         unowned = [alert for alert in self.alerts if not self._names_owner(alert) and alert.name not in _HEARTBEATS]
@@ -91,8 +94,16 @@ class Survey:
         most = all(other.alerts <= self.owner.alerts for other in self.others)
         return ", and none of the others is on more" if most else f", with {len(self.owner.words)} different values"
 
+    @property
+    def owner_labels(self) -> tuple[str, ...]:
+        return (self.owner.name, *(label.name for label in self.also)) if self.owner is not None else ()
+
+    def evidence(self, alert: AlertRule) -> tuple[str, str]:
+        """The first label that names the alert's owner, with its value; two empty strings where none does."""
+        return next(((name, alert.labels[name]) for name in self.owner_labels if alert.labels.get(name)), ("", ""))
+
     def _names_owner(self, alert: AlertRule) -> bool:
-        return self.owner is not None and bool(alert.labels.get(self.owner.name))
+        return bool(self.evidence(alert)[1])
 
     def _share(self, count: int) -> str:
         return f"{100 * count / len(self.alerts):.0f} %"
@@ -110,10 +121,12 @@ def surveyed(alerts: Sequence[AlertRule]) -> Survey:
     words = Counter(word for alert in alerts if (word := _severity_word(alert.labels)))
     usual = {word: level for word in words if (level := level_of(word, maps=[], severities=severities)) is not None}
     guesses = {word: level for word in words for level, known in _GUESSES.items() if word.lower() in known}
+    also = [label for label in candidates[1:] if _says_the_same(label, candidates[0])]
     return Survey(
         alerts=tuple(alerts),
         owner=candidates[0] if candidates else None,
-        others=tuple(candidates[1:]),
+        also=tuple(also),
+        others=tuple(label for label in candidates[1:] if label not in also),
         severities=dict(words.most_common()),
         levels=guesses | usual,
         guessed=frozenset(guesses) - usual.keys(),
@@ -130,6 +143,11 @@ def _owner_labels(alerts: Iterable[AlertRule]) -> Iterator[OwnerLabel]:
         templated = sum(count for value, count in counts.items() if _is_template(value))
         words = {value: count for value, count in counts.most_common() if not _is_template(value)}
         yield OwnerLabel(name=name, alerts=counts.total(), templated=templated, words=words)
+
+
+def _says_the_same(label: OwnerLabel, owner: OwnerLabel) -> bool:
+    """Whether it is a usual label for owners, and all of its words are owners by the other one too."""
+    return label.name in _OWNER_LABELS and not label.templated and label.words.keys() <= owner.words.keys()
 
 
 def _may_name_owner(label: str) -> bool:
@@ -180,7 +198,7 @@ def proposed(survey: Survey, *, org: str | None) -> Proposal:
             *(f"- {line}" for line in survey.told()),
         ),
         org=org,
-        owner_labels=(survey.owner.name,) if survey.owner is not None else None,
+        owner_labels=survey.owner_labels or None,
         owner_labels_comments=("The label whose value is a team's id, or one of its aliases.",),
         severities=_severities(survey, usual.severities),
         severities_comments=tuple(
@@ -228,8 +246,7 @@ _Owned = list[tuple[AlertRule, str]]
 
 def _owners(survey: Survey, ids: Mapping[str, str]) -> _Owned:
     """The alerts whose rule names a team, with its id."""
-    label = survey.owner.name if survey.owner is not None else ""
-    return [(alert, ids[word]) for alert in survey.alerts if (word := alert.labels.get(label, "")) in ids]
+    return [(alert, ids[word]) for alert in survey.alerts if (word := survey.evidence(alert)[1]) in ids]
 
 
 def _recurring(owners: _Owned, labels: Sequence[str], *, fits: Callable[[str], bool]) -> dict[str, str]:
@@ -267,7 +284,7 @@ def _heartbeats(survey: Survey) -> Iterator[ProposedRule]:
 
 
 def _is_heartbeat(survey: Survey, alert: AlertRule) -> bool:
-    return alert.name in _HEARTBEATS and (survey.owner is None or survey.owner.name not in alert.labels)
+    return alert.name in _HEARTBEATS and alert.labels.keys().isdisjoint(survey.owner_labels)
 
 
 def _tests(survey: Survey, owners: _Owned) -> Iterator[ProposedTest]:
@@ -275,16 +292,16 @@ def _tests(survey: Survey, owners: _Owned) -> Iterator[ProposedTest]:
     firsts: dict[str, AlertRule] = {}
     for alert, team in owners:
         firsts.setdefault(team, alert)
-    label = survey.owner.name if survey.owner is not None else ""
     for team, alert in list(firsts.items())[:2]:
-        word = _severity_word(alert.labels)
-        shown = {name: alert.labels[name] for name in (*SEVERITY_LABELS, label) if alert.labels.get(name)}
+        word, (label, _) = _severity_word(alert.labels), survey.evidence(alert)
+        told = {name: alert.labels[name] for name in (*SEVERITY_LABELS, label) if alert.labels.get(name)}
+        shown = {name: value for name, value in told.items() if not _is_template(value)}
         level = {"severity": str(survey.levels[word])} if word in survey.levels else {}
         yield ProposedTest(
             labels={"alertname": alert.name, **shown}, expect={"owner": team, "via": f"label/{label}", **level}
         )
     orphan = next(
-        (alert.name for alert in survey.alerts if not alert.labels.get(label) and _is_plain(alert)), "Example"
+        (alert.name for alert in survey.alerts if not survey.evidence(alert)[1] and _is_plain(alert)), "Example"
     )
     yield ProposedTest(labels={"alertname": orphan}, expect={"owner": None, "via": "fallback"})
 

@@ -1,9 +1,10 @@
 """Whether a map owns what Alertmanager's tree routes: both are asked about label sets that walk every path."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from typing import Final
 
 from router.core.matchers import Matcher, Operator, all_match
@@ -16,6 +17,7 @@ from router.mapmaking.tree import receiving
 
 MOST: Final = 20_000
 _NEIGHBOURS: Final = 3
+_TRIED: Final = 20  # values, to get past a route that comes earlier
 _OTHER: Final = "something-else"
 
 Labels = Mapping[str, str]
@@ -142,7 +144,8 @@ class _Walker:
                     for value in (_OTHER, *self._pools[matcher.name])
                     if not matcher.matches({matcher.name: value})
                 )
-                labels = next((other for other in changed if all_match(matchers, other)), labels)
+                fitting = (other for other in changed if all_match(matchers, other))
+                labels = _least_matched(islice(fitting, _TRIED), routes) or labels
         return _without_empty(labels)
 
     def _coming(self, matchers: Sequence[Matcher]) -> dict[str, str] | None:
@@ -170,6 +173,18 @@ class _Walker:
         for name, changed in values.items():
             for value in changed:
                 yield _without_empty({**base, name: value})
+
+
+def _least_matched(candidates: Iterable[dict[str, str]], routes: Sequence[Route]) -> dict[str, str] | None:
+    """The first that none of the routes matches, else the one that the fewest do."""
+    best, fewest = None, len(routes) + 1
+    for labels in candidates:
+        matching = sum(all_match(route.matchers, labels) for route in routes)
+        if matching < fewest:
+            best, fewest = labels, matching
+        if not matching:
+            break
+    return best
 
 
 def _fitting(matcher: Matcher) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def test_the_examples_in_its_comments_load(tmp_path: Path) -> None:
             id="a word of it",
         ),
         pytest.param(
-            ["A {owner: x, team: x}", "B {owner: y, team: y}"],
+            ["A {owner: x, team: x}", "B {owner: z, team: y}"],
             "team",
             "100 % of the alerts have it, and none of the others is on more",
             id="the more usual of equals",
@@ -115,6 +115,15 @@ def test_the_owners_label(alerts: list[str], label: str, why: str, tmp_path: Pat
     assert ownership.identity.owner_labels == (label,)
     assert f'- "{label}" names the owner: {why}\n' in result.stdout
     assert ownership.resolve({"alertname": "A", label: "x"}, today=TODAY).owner == "x"
+
+
+def test_another_label_with_the_same_owners_comes_next(tmp_path: Path) -> None:
+    """Most rules say `team`, one says `owner`, and means one of the same teams: it is no orphan."""
+    ownership, result = map_from(tmp_path, "A {team: x}", "B {team: y}", "C {owner: x}", "D {namespace: n}")
+    assert ownership.identity.owner_labels == ("team", "owner")
+    assert '- "owner" names the same owners, and comes next: 25 % have it\n' in result.stdout
+    assert ownership.resolve({"alertname": "C", "owner": "x"}, today=TODAY).owner == "x"
+    assert ownership.tests[-1].labels == {"alertname": "D"}
 
 
 def test_teams_are_the_words_of_the_label(tmp_path: Path) -> None:
@@ -271,7 +280,7 @@ def test_the_text_of_a_map(tmp_path: Path) -> None:
 
         fallback: # alerts that nobody owns, and what cannot be delivered
           channel: {name: unowned-alerts, id: C0CHANGEME1} # TODO: the channel's id
-          # mention: "@ops-duty" # TODO: whom these messages call, a user group
+          # mention: S0OPSDUTY1 # TODO: whom these messages call, the id of a user group
 
         teams:
           payments: # 2 alerts
