@@ -284,8 +284,10 @@ class Entries:
 
     def fitting(self, claims: int, *, named: Entry | None) -> list[Entry]:
         """`named`, which stands before the others, and those of `claims` that are entries of this kind."""
-        matching = [entry for entry in self.claims.among(claims) if entry is not named]
-        return matching if named is None else [named, *matching]
+        standing = self.claims.among(claims)
+        if named is None:
+            return list(standing)
+        return [named, *(entry for entry in standing if entry is not named)]
 
     def by_match(self, found: Sequence[Entry]) -> Answer:
         """The first of `found` by its match; the others fit as well."""

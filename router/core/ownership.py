@@ -7,6 +7,7 @@ every stage, also those below the one that answers: what they say instead is dri
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -32,6 +33,7 @@ from router.core.ladder import (
     job_name,
 )
 from router.core.lookup_cost import conditions_of, conditions_of_globs, too_dear
+from router.core.memory import remembered
 from router.core.model import (
     Channel,
     Destination,
@@ -108,6 +110,8 @@ class OwnershipMap:
     )
     _at_fallback: Via = field(init=False, repr=False, compare=False)
     _destination: dict[tuple[str, Level], tuple[Destination, ...]] = field(init=False, repr=False, compare=False)
+    _usual_level: Callable[[str], Level | None] = field(init=False, repr=False, compare=False)
+    _without_runbook: Mapping[Level, Hints] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         dear = too_dear(
@@ -153,6 +157,8 @@ class OwnershipMap:
                 stage=Stage.FALLBACK, entry=None, file=self.fallback.place.file, line=self.fallback.place.line
             ),
             "_destination": {},
+            "_usual_level": remembered(partial(level_of, maps=(), severities=self.severities)),
+            "_without_runbook": {level: self._hints(level, None, self.rerun) for level in Level},
         }.items():
             object.__setattr__(self, name, value)
 
@@ -215,24 +221,26 @@ class OwnershipMap:
         entries = _those_of(job, service)
         rules = _those_of(of_override.rule, of_rule.rule)
         level, misunderstood = self._level(entries, rules, evidence)
-        response = self.severities.responses[level]
+        runbook, rerun = _runbook(entries, rules, owner, evidence, annotations), self._rerun(job, service, evidence)
         informed = self._informed(entries[0], owner) if entries and owner is not None else ()
         return Resolution(
             owner=owner.id if owner is not None else None,
             via=opinion.via if opinion is not None else self._at_fallback,
-            hints=Hints(
-                severity=level,
-                respond_within=response.within,
-                hours=response.hours,
-                runbook=_runbook(entries, rules, owner, evidence, annotations),
-                rerun=self._rerun(job, service, evidence),
-            ),
+            hints=self._without_runbook[level]
+            if runbook is None and rerun is self.rerun
+            else self._hints(level, runbook, rerun),
             destinations=() if dropped else self._destinations(entries, level, owner, informed),
             also_notify=tuple(team.id for team in informed) if informed else (),
             dropped=dropped,
             drop_reason=opinion.drop_reason if opinion is not None else None,
             drift=(*_drift(answers, opinion, owner), *misunderstood),
             tried=tried,
+        )
+
+    def _hints(self, level: Level, runbook: str | None, rerun: Rerun) -> Hints:
+        response = self.severities.responses[level]
+        return Hints(
+            severity=level, respond_within=response.within, hours=response.hours, runbook=runbook, rerun=rerun
         )
 
     def _level(
@@ -246,7 +254,7 @@ class OwnershipMap:
             return declared or self.severities.default, ()
         holders: tuple[Entry | Rule, ...] = (*entries, *rules)
         maps = [holder.severity_map for holder in holders if holder.severity_map] if holders else ()
-        understood = level_of(word, maps=maps, severities=self.severities)
+        understood = level_of(word, maps=maps, severities=self.severities) if maps else self._usual_level(word)
         if understood is not None:
             return declared or understood, ()
         named = self._names.get(word)
