@@ -182,8 +182,9 @@ class Api:
 
         def found(connection: Connection) -> tuple[Outcome | None, MapVersion | None]:
             outcome = inbox.outcome(connection, identifier)
-            revision = None if outcome is None else outcome.map_revision
-            return outcome, None if revision is None else maps.by_revision(connection, revision)
+            if outcome is None or outcome.map_revision is None or outcome.decided_at is None:
+                return outcome, None
+            return outcome, maps.in_force(connection, outcome.map_revision, at=outcome.decided_at)
 
         outcome, decided_by = await self._store.read(found)
         if outcome is None:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -276,11 +276,33 @@ def test_swapped_config_map(act: Act, tmp_path: Path) -> None:
     act(scene)
 
 
+def test_map_that_comes_back_keeps_its_first_time(act: Act) -> None:
+    """What it decided the first time says so, also when it is in force again."""
+
+    async def scene(scene: Scene) -> None:
+        for minute, text in enumerate((OTHER, MAP), start=1):
+            scene.clock.advance(60)
+            scene.write(text)
+            await scene.active.reload()
+            assert scene.active.version.loaded_at == START + timedelta(minutes=minute)
+
+        async def since(at: datetime) -> datetime | None:
+            revision = scene.active().revision
+            found = await scene.store.read(partial(maps.in_force, revision=revision, at=at))
+            return None if found is None else found.loaded_at
+
+        assert await since(START + timedelta(seconds=30)) == START
+        assert await since(START + timedelta(minutes=5)) == START + timedelta(minutes=2)
+        assert await since(START - timedelta(days=1)) == START
+
+    act(scene)
+
+
 def test_age_survives_a_restart(act: Act, tmp_path: Path) -> None:
     """The map did not become younger because the router was restarted; another one did."""
 
     async def first(scene: Scene) -> None:
-        found = await scene.store.read(partial(maps.by_revision, revision=scene.active().revision))
+        found = await scene.store.read(partial(maps.in_force, revision=scene.active().revision, at=scene.clock()))
         assert found == scene.active.version
 
     async def second(scene: Scene) -> None:
@@ -394,7 +416,7 @@ def test_map_is_recorded_once_the_disk_takes_it(act: Act, tmp_path: Path) -> Non
             await scene.active.reload()
             other.execute("ROLLBACK")
         await scene.active.look()
-        found = await scene.store.read(partial(maps.by_revision, revision=scene.active().revision))
+        found = await scene.store.read(partial(maps.in_force, revision=scene.active().revision, at=scene.clock()))
         assert found == scene.active.version
 
     act(scene)

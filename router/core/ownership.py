@@ -239,9 +239,7 @@ class OwnershipMap:
 
     def _hints(self, level: Level, runbook: str | None, rerun: Rerun) -> Hints:
         response = self.severities.responses[level]
-        return Hints(
-            severity=level, respond_within=response.within, hours=response.hours, runbook=runbook, rerun=rerun
-        )
+        return Hints(severity=level, respond_within=response.within, hours=response.hours, runbook=runbook, rerun=rerun)
 
     def _level(
         self, entries: Sequence[Entry], rules: Sequence[Rule], labels: Mapping[str, str]

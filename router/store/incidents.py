@@ -89,7 +89,7 @@ def with_bodies(connection: Connection, *, id: str, needed: Callable[[Incident],
     return Told(
         incident=incident,
         bodies=bodies_of(connection, sorted(needed(incident))),
-        map=maps.by_revision(connection, incident.map_revision),
+        map=maps.in_force(connection, incident.map_revision, at=incident.updated_at),
     )
 
 

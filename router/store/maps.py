@@ -1,6 +1,7 @@
 """The maps that were in force, so that what one of them decided can say which it was."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from router.core.model import MapVersion
 from router.store.database import Connection
@@ -14,17 +15,21 @@ def record(connection: Connection, version: MapVersion, *, file: str, restarted:
         version = replace(version, loaded_at=instant(latest[1]))
     connection.execute(
         """
-        INSERT INTO maps (revision, map_commit, file, loaded_at) VALUES (?, ?, ?, ?)
-        ON CONFLICT (revision) DO UPDATE SET map_commit = excluded.map_commit, loaded_at = excluded.loaded_at
+        INSERT INTO maps (revision, loaded_at, map_commit, file) VALUES (?, ?, ?, ?)
+        ON CONFLICT (revision, loaded_at) DO UPDATE SET map_commit = excluded.map_commit
         """,
-        (version.revision, version.commit, file, micros(version.loaded_at)),
+        (version.revision, micros(version.loaded_at), version.commit, file),
     )
     return version
 
 
-def by_revision(connection: Connection, revision: str) -> MapVersion | None:
-    row = connection.execute("SELECT map_commit, loaded_at FROM maps WHERE revision = ?", (revision,)).fetchone()
-    if row is None:
+def in_force(connection: Connection, revision: str, *, at: datetime) -> MapVersion | None:
+    """The map of this revision as it was in force at that time; None where nothing is known of it but that."""
+    rows = connection.execute(
+        "SELECT loaded_at, map_commit FROM maps WHERE revision = ? ORDER BY loaded_at", (revision,)
+    ).fetchall()
+    if not rows:
         return None
-    commit, loaded_at = row
+    # A clock that went backwards may leave none before: then the first time is as true as can be said.
+    loaded_at, commit = next((row for row in reversed(rows) if row[0] <= micros(at)), rows[0])
     return MapVersion(revision=revision, commit=commit, loaded_at=instant(loaded_at))

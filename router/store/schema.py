@@ -95,10 +95,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # Decisions and incidents name the map that made them by its revision.
         """
         CREATE TABLE maps (
-            revision TEXT PRIMARY KEY,
+            revision TEXT NOT NULL,
+            loaded_at BIGINT NOT NULL, -- a map that comes back has a row for each time
             map_commit TEXT,
             file TEXT NOT NULL,
-            loaded_at BIGINT NOT NULL
+            PRIMARY KEY (revision, loaded_at)
         )
         """,
     ),
