@@ -16,6 +16,7 @@ PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
     "amtool": ("amtool",),
     "cc": ("cc", "gcc", "clang"),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "git": ("git",),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
     "strace": ("strace",),

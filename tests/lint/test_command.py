@@ -211,6 +211,7 @@ def test_a_summary_that_cannot_be_written() -> None:
     assert "missing/summary.md: the step's summary cannot be written" in result.stderr
 
 
+@pytest.mark.needs("git")
 def test_changed_lines_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a pull request the annotations are those of its own lines, if git knows them."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -238,11 +238,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.needs("git")
 def test_changed_lines(repository: Path) -> None:
     """Those that the branch itself adds or alters, by the names that findings have."""
     assert changed_lines("main") == {"ownership.yaml": {3, 4, 11}, "teams/決済 pay.yaml": {1}}
 
 
+@pytest.mark.needs("git")
 def test_changed_lines_of_a_folder(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings are named from the current directory, and so are these."""
     monkeypatch.chdir(repository / "teams")
@@ -258,6 +260,7 @@ def test_no_lines_where_git_cannot_tell(tmp_path: Path, monkeypatch: pytest.Monk
     assert changed_lines("main") == {}
 
 
+@pytest.mark.needs("git")
 def test_no_lines_of_an_unknown_branch(repository: Path) -> None:
     """A checkout of depth 1 has no other branch."""
     assert changed_lines("origin/main") == {}

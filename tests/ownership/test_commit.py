@@ -1,7 +1,6 @@
 """The commit that a map was checked out from, compared with what git says."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from router.ownership_file import git_commit_of
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git not installed")
+pytestmark = pytest.mark.needs("git")
 
 
 def git(directory: Path, *arguments: str) -> str:
