@@ -20,7 +20,7 @@ from router.core.findings import Finding, FindingSeverity, Related
 from router.core.model import Level, Resolution, Stage
 from router.core.ownership import OwnershipMap
 from router.ownership_file.loading import in_order
-from router.rule_files import AlertRule, RuleFiles, Unreadable
+from router.rule_files import AlertRule, RuleFiles, Unreadable, is_template
 
 _TEAMS_NAMED: Final = 5  # in the summary; `by_team` has them all
 
@@ -103,7 +103,7 @@ class _Judge:
 
     def judged(self, alert: AlertRule) -> _Verdict:
         labels = {**alert.labels, "alertname": alert.name}
-        known = {label: value for label, value in labels.items() if not _is_template(value)}
+        known = {label: value for label, value in labels.items() if not is_template(value)}
         resolution = self._map.resolve(known, alert.annotations, today=self._today)
         owner_label = next((label for label in self._map.identity.owner_labels if alert.labels.get(label)), None)
         undecided = owner_label is not None and owner_label not in known
@@ -175,14 +175,9 @@ class _Judge:
         yield _about_label(alert, label, message, help=f"write {label}: {active.id}", related=(known,))
 
 
-def _is_template(value: str) -> bool:
-    """Whether Prometheus fills it in when it fires, or Helm when it is installed."""
-    return "{{" in value
-
-
 def _has_runbook(verdict: _Verdict) -> bool:
     annotated = (verdict.alert.annotations.get(name, "") for name in RUNBOOK_ANNOTATIONS)
-    return verdict.resolution.hints.runbook is not None or any(map(_is_template, annotated))
+    return verdict.resolution.hints.runbook is not None or any(map(is_template, annotated))
 
 
 # -- findings ------------------------------------------------------------------------------------------------------

@@ -6,15 +6,12 @@ from datetime import date
 from typing import Final
 
 from router.core.findings import Finding
+from router.core.nobody import NOBODY
 from router.lint.codes import INFO, WARNING
 from router.lint.references import team_id
 from router.ownership_file.parts import Part, Parts
 from router.ownership_file.shape import TeamShape
 
-# What people write where there is no owner. The largest "owner" of one public map is called "unowned".
-_NOBODY: Final = frozenset(
-    ["unowned", "unassigned", "tbd", "tba", "none", "nobody", "noone", "noteam", "noowner", "unknown"]
-)
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -43,7 +40,7 @@ def _stands_for_nobody(name: str) -> bool:
     """`no-team`, `Team Unknown` and `reliability_unowned` do; `unknown-devices` is a team."""
     words = _WORD.findall(name.lower())
     said = ["".join(words), "".join(word for word in words if word not in ("team", "owner"))]
-    return "unowned" in words or not _NOBODY.isdisjoint(said)
+    return "unowned" in words or not NOBODY.isdisjoint(said)
 
 
 def _asks_for_lead(parts: Parts, team: Part[TeamShape]) -> bool:

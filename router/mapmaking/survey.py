@@ -10,6 +10,7 @@ from typing import Final
 from router.core.enrichment import Severities, level_of
 from router.core.matchers import Matcher
 from router.core.model import Level
+from router.core.nobody import NOBODY
 from router.core.ownership import SEVERITY_LABELS
 from router.core.yaml_text import free_id
 from router.mapmaking.proposal import (
@@ -22,7 +23,7 @@ from router.mapmaking.proposal import (
     map_text,
 )
 from router.mapmaking.starter import starter
-from router.rule_files import AlertRule
+from router.rule_files import AlertRule, is_template
 
 _SHOWN: Final = 5  # of a list that may be long
 _RECURS: Final = 2  # a namespace or service is proposed if so many alerts name it
@@ -33,10 +34,6 @@ _OWNER_LABELS: Final = (
     "component_owner", "service_owner", "tribe", "responsible",
 )  # fmt: skip
 _OWNER_WORDS: Final = frozenset({"team", "owner", "squad", "tribe"})
-# What is written where there is no owner.
-_NOBODY: Final = frozenset(
-    {"unowned", "unassigned", "tbd", "tba", "none", "nobody", "noone", "noteam", "noowner", "unknown", "null"}
-)
 # Alerts that fire always, for a dead man's switch, or only to inhibit others.
 _HEARTBEATS: Final = frozenset({"Watchdog", "DeadMansSwitch", "InfoInhibitor"})
 _GUESSES: Final[Mapping[Level, frozenset[str]]] = {
@@ -140,8 +137,8 @@ def _owner_labels(alerts: Iterable[AlertRule]) -> Iterator[OwnerLabel]:
             if value and _may_name_owner(name):
                 values[name][value] += 1
     for name, counts in values.items():
-        templated = sum(count for value, count in counts.items() if _is_template(value))
-        words = {value: count for value, count in counts.most_common() if not _is_template(value)}
+        templated = sum(count for value, count in counts.items() if is_template(value))
+        words = {value: count for value, count in counts.most_common() if not is_template(value)}
         yield OwnerLabel(name=name, alerts=counts.total(), templated=templated, words=words)
 
 
@@ -163,11 +160,7 @@ def _rank(label: OwnerLabel) -> tuple[bool, int, int, str]:
 
 def _severity_word(labels: Mapping[str, str]) -> str:
     word = next((labels[name] for name in SEVERITY_LABELS if labels.get(name)), "")
-    return "" if _is_template(word) else word
-
-
-def _is_template(value: str) -> bool:
-    return "{{" in value
+    return "" if is_template(word) else word
 
 
 def _counted(alerts: int) -> str:
@@ -221,7 +214,7 @@ def _teams(words: Mapping[str, int]) -> tuple[ProposedTeam, ...]:
     """A team for each word, one for those that differ in writing only; none for words that mean nobody."""
     spellings: defaultdict[str, list[str]] = defaultdict(list)
     for word in words:
-        if re.sub(r"[\W_]", "", word).lower() not in _NOBODY:
+        if re.sub(r"[\W_]", "", word).lower() not in NOBODY | {"null"}:
             has_id = re.search(r"[A-Za-z0-9]", word) is not None
             spellings[free_id(word, taken=()) if has_id else word].append(word)
     teams: list[ProposedTeam] = []
@@ -295,7 +288,7 @@ def _tests(survey: Survey, owners: _Owned) -> Iterator[ProposedTest]:
     for team, alert in list(firsts.items())[:2]:
         word, (label, _) = _severity_word(alert.labels), survey.evidence(alert)
         told = {name: alert.labels[name] for name in (*SEVERITY_LABELS, label) if alert.labels.get(name)}
-        shown = {name: value for name, value in told.items() if not _is_template(value)}
+        shown = {name: value for name, value in told.items() if not is_template(value)}
         level = {"severity": str(survey.levels[word])} if word in survey.levels else {}
         yield ProposedTest(
             labels={"alertname": alert.name, **shown}, expect={"owner": team, "via": f"label/{label}", **level}
@@ -307,4 +300,4 @@ def _tests(survey: Survey, owners: _Owned) -> Iterator[ProposedTest]:
 
 
 def _is_plain(alert: AlertRule) -> bool:
-    return alert.name not in _HEARTBEATS and not _is_template(alert.name)
+    return alert.name not in _HEARTBEATS and not is_template(alert.name)

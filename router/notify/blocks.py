@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from router.core.enrichment import RUNBOOK_ANNOTATIONS
 from router.core.model import (
     Card,
     CardAlert,
@@ -24,7 +25,7 @@ from router.core.model import (
     Stage,
 )
 from router.notify import markup, text
-from router.notify.facts import RUNBOOKS, SUMMARIES, Facts, first_of, summary_of
+from router.notify.facts import SUMMARIES, Facts, first_of, summary_of
 from router.notify.words import Words, words_in
 
 Json = dict[str, Any]  # as slack-sdk takes it
@@ -418,7 +419,7 @@ def _runbook(facts: Facts, room: _Room) -> str:
 
 def _runbook_link(runbook: str, shown: Iterable[CardAlert], words: Words, room: _Room) -> str:
     """A runbook that an annotation brought shows its host: who wrote the alert is not always who wrote the map."""
-    brought = any(runbook == alert.alert.annotations.get(name) for alert in shown for name in RUNBOOKS)
+    brought = any(runbook == alert.alert.annotations.get(name) for alert in shown for name in RUNBOOK_ANNOTATIONS)
     label = words.runbook
     if brought and (host := markup.host_of(runbook)):
         label = words.runbook_at.format(host=markup.prose(host, room.word))

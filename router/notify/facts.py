@@ -23,7 +23,6 @@ _RUN = re.compile(r"-\d{8}$")
 _PLACES = ("env", "environment", "cluster", "k8s_cluster", "region", "project")
 _NAMESPACES = ("namespace", "exported_namespace")
 SUMMARIES = ("summary", "description", "message")
-RUNBOOKS = ("runbook_url", "runbook", "playbook")
 
 
 class Facts:

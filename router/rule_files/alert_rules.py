@@ -85,3 +85,8 @@ def _texts(node: MappingNode, key: str) -> dict[str, tuple[str, Span]]:
     if found is None or not isinstance(found.node, MappingNode):
         return {}
     return {name: (text, span) for name, (text, span) in found.node.entries.items() if isinstance(text, str)}
+
+
+def is_template(value: str) -> bool:
+    """Whether Prometheus fills it in when it fires, or Helm when it is installed."""
+    return "{{" in value
