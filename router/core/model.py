@@ -7,7 +7,7 @@ aware and in UTC.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Source(StrEnum):
@@ -51,6 +51,18 @@ class MessageKind(StrEnum):
     UNDELIVERED = "undelivered"  # in the fallback channel, because the owner's channel refused
     MOVED = "moved"  # a reply below the message of who owned it before the map changed
     NOTICE = "notice"  # about the router's own input: quarantined or refused bodies, a refused map
+    DIGEST = "digest"  # stands for many that wait for the same channel, one line each
+
+
+class Urgency(IntEnum):
+    """What goes out first where not everything can; a state that waits takes the urgency of the newest one."""
+
+    CRITICAL = 0  # a critical alert fires
+    NOTICE = 1  # something went wrong that nobody else tells
+    FIRING = 2
+    ENDED = 3
+    REPEATED = 4  # nothing is new but that it is told again
+    REPLY = 5
 
 
 class Cause(StrEnum):

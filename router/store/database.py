@@ -380,7 +380,7 @@ def _migrate(connection: Connection) -> None:
         )
     for statements in MIGRATIONS[version:]:
         for statement in statements:
-            connection.execute(statement)
+            connection.execute(statement.replace("{serial}", "INTEGER PRIMARY KEY").replace("{blob}", "BLOB"))
     connection.execute("DELETE FROM router_schema")
     connection.execute("INSERT INTO router_schema (version) VALUES (?)", (len(MIGRATIONS),))
 

@@ -1,4 +1,8 @@
-"""The tables, as numbered migrations. Instants are microseconds since 1970."""
+"""The tables, as numbered migrations. Instants are microseconds since 1970.
+
+`{serial}` and `{blob}` are the two words for which the engines have none in common. A change only adds, so that a router
+of the version before goes on beside a newer one while replicas are replaced one by one.
+"""
 
 from typing import Final
 
@@ -21,7 +25,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX notifications_waiting ON notifications (id) WHERE state = 'waiting'",
         "CREATE INDEX notifications_quarantined ON notifications (id) WHERE state = 'quarantined'",
-        "CREATE TABLE bodies (id BIGINT PRIMARY KEY, body BLOB NOT NULL)",
+        "CREATE TABLE bodies (id BIGINT PRIMARY KEY, body {blob} NOT NULL)",
         # What each alert group was last told with effect.
         """
         CREATE TABLE tellings (
@@ -62,7 +66,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # One row a message in Slack: what it should show (`wanted`) and what Slack is known to show (`shown`).
         """
         CREATE TABLE messages (
-            id INTEGER PRIMARY KEY,
+            id {serial},
             incident TEXT, -- NULL for a notice
             kind TEXT NOT NULL,
             channel TEXT, -- NULL: the fallback channel of the map in force when it is sent
@@ -100,6 +104,49 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             map_commit TEXT,
             file TEXT NOT NULL,
             PRIMARY KEY (revision, loaded_at)
+        )
+        """,
+    ),
+    (
+        # Who is late: it changes with every claim and every record of what Slack said.
+        "ALTER TABLE messages ADD COLUMN token BIGINT NOT NULL DEFAULT 0",
+        # Since when Slack may show it without our knowing: asked to post it, and no answer recorded yet.
+        "ALTER TABLE messages ADD COLUMN asked_at BIGINT",
+        "UPDATE messages SET asked_at = wanted_at WHERE state = 'pending' AND ts IS NULL AND attempts > 0",
+        # The class of the last refusal, whose word is `error`.
+        "ALTER TABLE messages ADD COLUMN failure TEXT",
+        "ALTER TABLE messages ADD COLUMN plain INTEGER NOT NULL DEFAULT 0",
+        "UPDATE messages SET plain = 1, error = substr(error, 13) WHERE error LIKE 'plain text: %'",
+        "ALTER TABLE messages ADD COLUMN urgency INTEGER NOT NULL DEFAULT 2",
+        # The digest that shows it, in the place of a post of its own.
+        "ALTER TABLE messages ADD COLUMN digest BIGINT",
+        "CREATE INDEX messages_of_digest ON messages (digest) WHERE digest IS NOT NULL",
+        # Dead letters that somebody replayed or dropped, and the replay that did it.
+        "ALTER TABLE messages ADD COLUMN handled_at BIGINT",
+        "ALTER TABLE messages ADD COLUMN replay TEXT",
+        "ALTER TABLE notifications ADD COLUMN handled_at BIGINT",
+        "ALTER TABLE notifications ADD COLUMN replay TEXT",
+        "DROP INDEX messages_dead",
+        "CREATE INDEX messages_dead ON messages (id) WHERE state = 'dead' AND handled_at IS NULL",
+        "DROP INDEX notifications_quarantined",
+        "CREATE INDEX notifications_quarantined ON notifications (id) WHERE state = 'quarantined' AND handled_at IS NULL",
+        "CREATE INDEX incidents_closed ON incidents (closed_at) WHERE closed_at IS NOT NULL",
+        # Channels that refused: nothing is sent there until a probe says that it is taken again.
+        """
+        CREATE TABLE refused_channels (
+            channel TEXT PRIMARY KEY,
+            reason TEXT NOT NULL,
+            since BIGINT NOT NULL,
+            probe_at BIGINT NOT NULL
+        )
+        """,
+        # Which of several routers on one database does what only one may do. The term grows with every new holder.
+        """
+        CREATE TABLE leases (
+            name TEXT PRIMARY KEY,
+            holder TEXT NOT NULL,
+            term BIGINT NOT NULL,
+            ends_at BIGINT NOT NULL
         )
         """,
     ),
