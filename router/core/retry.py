@@ -1,5 +1,6 @@
 """Why Slack did not take a message, and how long to wait before the next attempt. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -19,9 +20,7 @@ _WORDS: Mapping[FailureClass, str] = {
         metadata_too_large invalid_metadata_format invalid_metadata_schema invalid_arguments invalid_arg_name
         invalid_array_arg invalid_charset invalid_form_data invalid_post_type missing_post_type invalid_json
         json_not_object block_mismatch streaming_state_conflict cannot_reply_to_message no_dual_broadcast_content_update
-        cant_broadcast_message missing_file_data slack_connect_canvas_sharing_blocked slack_connect_clip_sharing_blocked
-        slack_connect_file_link_sharing_blocked slack_connect_file_upload_sharing_blocked
-        slack_connect_lists_sharing_blocked""",
+        cant_broadcast_message missing_file_data""",
     FailureClass.CHANNEL: """
         channel_not_found not_in_channel is_archived is_inactive restricted_action restricted_action_read_only_channel
         restricted_action_thread_only_channel restricted_action_non_threadable_channel restricted_action_thread_locked
@@ -35,6 +34,30 @@ _WORDS: Mapping[FailureClass, str] = {
         as_user_not_supported send_on_behalf_not_allowed is_bot""",
 }
 FAILURES: Mapping[str, FailureClass] = {code: failure for failure, codes in _WORDS.items() for code in codes.split()}
+
+# What another company in a shared channel does not want to be sent: canvases, clips, files, lists, and what comes next.
+SHARING_BLOCKED = "slack_connect_*_blocked"
+_SHARING_BLOCKED = re.compile(re.escape(SHARING_BLOCKED).replace(r"\*", "[a-z_]+"))
+
+# The router's own words, for where Slack said none. `http_*`: any status but 200 and 429 without a word of Slack's.
+_SILENCES: Mapping[FailureClass, str] = {
+    FailureClass.NOT_SENT: "connect_timed_out connect_failed closed",
+    FailureClass.AMBIGUOUS: "timed_out disconnected half_an_answer not_json not_understood history_too_long",
+}
+SILENCES: Mapping[str, FailureClass] = {word: failure for failure, words in _SILENCES.items() for word in words.split()}
+HTTP_STATUS = "http_*"
+
+# Codes that say that what was asked for is so already.
+FINE: Mapping[str, frozenset[str]] = {
+    "chat.delete": frozenset({"message_not_found"}),
+    "reactions.add": frozenset({"already_reacted"}),
+    "reactions.remove": frozenset({"no_reaction"}),
+}
+
+# Said of a reply only: the channel takes other messages, so it is not the channel that refuses.
+REPLIES_REFUSED = frozenset(
+    {"restricted_action_non_threadable_channel", "restricted_action_thread_locked", "cannot_reply_to_message"}
+)
 
 # An undocumented refusal is tried twice more, then held against the channel: so the fallback channel hears of it.
 UNKNOWN_RETRIES = 2
@@ -50,7 +73,14 @@ _JITTER_AFTER_S = 0.5  # past Retry-After; before it is a violation
 
 def classify(code: str) -> FailureClass:
     """What Slack's word is about; UNKNOWN for one it does not document."""
+    if _SHARING_BLOCKED.fullmatch(code):
+        return FailureClass.CONTENT
     return FAILURES.get(code, FailureClass.UNKNOWN)
+
+
+def is_fine(method: str, code: str) -> bool:
+    """Whether this refusal of this method means that nothing is left to do."""
+    return code in FINE.get(method, ())
 
 
 def treated_as(failure: FailureClass, *, attempt: int) -> FailureClass:

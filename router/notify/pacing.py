@@ -4,11 +4,14 @@ Too fast is worse than refused: above about one message a second in a channel Sl
 (https://docs.slack.dev/apis/web-api/rate-limits)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 # A little over Slack's second, from the answer to the last post on: the network cannot squeeze two posts together.
 CHANNEL_SPACING_S = 1.05
 
+_SERVED_S = 3_600  # for how long it matters who was served before whom
 _ROUNDING = 1e-9  # of a token: sums of floats stay a hair below the whole one
 
 
@@ -37,18 +40,33 @@ class _Bucket:
 
 
 class Pacing:
-    """What may be sent now, and when more. One per process and Slack app; not for use from several threads."""
+    """What may be sent now, and when more. One per process and Slack app; not for use from several threads.
 
-    def __init__(self) -> None:
+    `closed_until`: for a process that takes over from another one, when it may begin to post. What the other one sent
+    counts against the same limits, so no bucket is full then.
+    """
+
+    def __init__(self, *, closed_until: float | None = None) -> None:
+        def bucket(size: float, per_s: float) -> _Bucket:
+            if closed_until is None:
+                return _Bucket(size=size, per_s=per_s, tokens=size)
+            return _Bucket(size=size, per_s=per_s, tokens=0, at=closed_until - CHANNEL_SPACING_S)
+
         # "Several hundred messages per minute" for a workspace: 300 in the emulator. At most 20 + 240 here.
-        self._posts = _Bucket(size=20, per_s=4, tokens=20)
+        self._posts = bucket(20, 4)
         # 50 edits a minute for app and workspace (Tier 3), not for each channel: edits are what is scarce.
-        self._edits = _Bucket(size=10, per_s=40 / 60, tokens=10)
+        self._edits = bucket(10, 40 / 60)
+        # Tier 3 too, for each method that reads: to look for a message, to ask about a channel. At most 30 together.
+        self._reads = bucket(5, 25 / 60)
         self._free_at: dict[str, float] = {}  # channel -> when it may be posted to; only those that must wait
         self._in_flight: set[str] = set()
         self._refused_until: dict[str, float] = {}  # channels that answered 429
-        self._posts_paused_until = 0.0
+        self._posts_paused_until = closed_until or 0.0
         self._edits_paused_until = 0.0
+        self._reads_paused_until = 0.0
+        self._served: dict[str, float] = {}
+        # When each channel was last posted to or edited in; not there: longer ago than any that is. For who is next.
+        self.served: Mapping[str, float] = MappingProxyType(self._served)
 
     def may_post(self, channel: str, now: float) -> bool:
         return channel not in self._in_flight and self.post_at(channel, now) <= now
@@ -64,6 +82,10 @@ class Pacing:
     def edits_allowed(self, now: float) -> int:
         return 0 if self._edits_paused_until > now else self._edits.whole(now)
 
+    def reads_allowed(self, now: float) -> int:
+        """How many times Slack may be asked now: for a page of a channel's history, or about a channel."""
+        return 0 if self._reads_paused_until > now else self._reads.whole(now)
+
     def blocked_channels(self, now: float) -> frozenset[str]:
         """The channels that take no post now, apart from what the workspace takes."""
         self._forget(now)
@@ -75,8 +97,10 @@ class Pacing:
             *self._free_at.values(),
             self._posts_paused_until,
             self._edits_paused_until,
+            self._reads_paused_until,
             self._posts.free_at(now),
             self._edits.free_at(now),
+            self._reads.free_at(now),
         ]
         return min((instant for instant in instants if instant > now), default=None)
 
@@ -84,13 +108,18 @@ class Pacing:
         """The channel is closed until `post_ended`, however that post ends."""
         self._posts.take(now)
         self._in_flight.add(channel)
+        self._served[channel] = now
 
     def post_ended(self, channel: str, now: float) -> None:
         self._in_flight.discard(channel)
-        self._close(channel, now + CHANNEL_SPACING_S)
+        self.close(channel, now + CHANNEL_SPACING_S)
 
-    def edit_started(self, now: float) -> None:
+    def edit_started(self, channel: str, now: float) -> None:
         self._edits.take(now)
+        self._served[channel] = now
+
+    def read_started(self, now: float) -> None:
+        self._reads.take(now)
 
     def post_refused(self, channel: str, *, until: float, now: float) -> None:
         """Slack answered 429 to a post. It does not say whether the channel or the workspace is meant.
@@ -99,7 +128,7 @@ class Pacing:
         """
         others = [instant for other, instant in self._refused_until.items() if other != channel and instant > now]
         self._refused_until[channel] = until
-        self._close(channel, until)
+        self.close(channel, until)
         if others:
             self.pause_posts(max(until, *others))
 
@@ -110,10 +139,16 @@ class Pacing:
         """Slack answered 429 to an edit: its limit is of the workspace."""
         self._edits_paused_until = max(self._edits_paused_until, until)
 
-    def _close(self, channel: str, until: float) -> None:
+    def pause_reads(self, until: float) -> None:
+        self._reads_paused_until = max(self._reads_paused_until, until)
+
+    def close(self, channel: str, until: float) -> None:
+        """Nothing is posted to this channel before; edits are not of it."""
         self._free_at[channel] = max(self._free_at.get(channel, until), until)
 
     def _forget(self, now: float) -> None:
         for waiting in (self._free_at, self._refused_until):
             for channel in [channel for channel, instant in waiting.items() if instant <= now]:
                 del waiting[channel]
+        for channel in [channel for channel, at in self._served.items() if at <= now - _SERVED_S]:
+            del self._served[channel]

@@ -314,6 +314,8 @@ def _broken(answer: Answer, fault: Fault) -> Answer:
             return replace(answer, body=answer.body or "ok", content_type="text/plain")
         case FaultKind.FATAL_ERROR | FaultKind.INTERNAL_ERROR:
             return Answer(body=_json({"ok": False, "error": fault.kind.value}))
+        case FaultKind.SLACK_ERROR:
+            return Answer(body=_json({"ok": False, "error": fault.code}))
         case FaultKind.UNAVAILABLE:
             return Answer(status=503, body=_json({"ok": False, "error": "service_unavailable"}))
         case FaultKind.RATE_LIMITED:

@@ -24,12 +24,19 @@ class FaultKind(StrEnum):
     UNAVAILABLE = "unavailable"  # 503 with JSON, never accepted
     RATE_LIMITED = "rate_limited"  # 429 with Retry-After of `seconds`, never accepted
     RATE_LIMITED_BARE = "rate_limited_bare"  # 429 without the header, never accepted
+    SLACK_ERROR = "slack_error"  # 200 with `code` for the error, never accepted
     # The workspace changes just before the call.
     REVOKE_TOKEN = "revoke_token"  # noqa: S105 - the name of a fault
     ARCHIVE_CHANNEL = "archive_channel"
 
 
-_NEVER: Final = (FaultKind.REFUSE, FaultKind.UNAVAILABLE, FaultKind.RATE_LIMITED, FaultKind.RATE_LIMITED_BARE)
+_NEVER: Final = (
+    FaultKind.REFUSE,
+    FaultKind.UNAVAILABLE,
+    FaultKind.RATE_LIMITED,
+    FaultKind.RATE_LIMITED_BARE,
+    FaultKind.SLACK_ERROR,
+)
 _ALWAYS: Final = (FaultKind.HALF_BODY, FaultKind.SLOW, FaultKind.REVOKE_TOKEN, FaultKind.ARCHIVE_CHANNEL)
 
 
@@ -44,6 +51,7 @@ class Fault:
     probability: float = 1
     accepted: bool = True  # whether the call takes effect, for the kinds that do not say
     seconds: float = 1
+    code: str = "fatal_error"  # of SLACK_ERROR
 
     @property
     def takes_effect(self) -> bool:

@@ -1,5 +1,9 @@
 """How fast Slack may be called: per channel, per workspace, and after it refused."""
 
+from collections.abc import Callable
+
+import pytest
+
 from router.notify.pacing import CHANNEL_SPACING_S, Pacing
 
 START = 1_000.0
@@ -58,7 +62,7 @@ def test_a_workspace_takes_at_most_50_edits_in_any_minute() -> None:
     pacing, now, sent = Pacing(), START, list[float]()
     while now < START + 180:
         for _ in range(pacing.edits_allowed(now)):
-            pacing.edit_started(now)
+            pacing.edit_started("C1", now)
             sent.append(now)
         now += 0.05
     most = max(sum(start <= at < start + 60 for at in sent) for start in sent)
@@ -72,7 +76,7 @@ def test_what_is_closed_opens_when_it_was_said_to() -> None:
     while edits < 200:
         allowed = pacing.edits_allowed(now)
         for _ in range(allowed):
-            pacing.edit_started(now)
+            pacing.edit_started("C1", now)
         edits += allowed
         opens = pacing.next_free(now)
         assert opens is not None
@@ -119,6 +123,89 @@ def test_refused_edits_pause_edits_only() -> None:
     assert pacing.may_post("C1", START)
     assert pacing.next_free(START) == START + 20
     assert pacing.edits_allowed(START + 20) == 10
+
+
+def test_a_workspace_is_asked_at_most_30_times_a_minute() -> None:
+    """For histories and about channels together: Slack's limit for each is 50 and more."""
+    pacing, now, asked = Pacing(), START, list[float]()
+    while now < START + 180:
+        for _ in range(pacing.reads_allowed(now)):
+            pacing.read_started(now)
+            asked.append(now)
+        opens = pacing.next_free(now)
+        assert opens is not None
+        now = opens
+    assert max(sum(start <= at < start + 60 for at in asked) for start in asked) <= 30
+    assert len(asked) >= 3 * 25
+
+
+def test_refused_reads_pause_reads_only() -> None:
+    """And for as long as Slack says."""
+    pacing = Pacing()
+    pacing.pause_reads(START + 20)
+    pacing.pause_reads(START + 5)
+    assert pacing.reads_allowed(START + 19) == 0
+    assert pacing.reads_allowed(START + 20) == 5
+    assert pacing.may_post("C1", START)
+    assert pacing.edits_allowed(START) == 10
+    assert pacing.next_free(START) == START + 20
+
+
+@pytest.mark.parametrize(
+    ("allowed", "started", "most"),
+    [
+        pytest.param(Pacing.posts_allowed, lambda pacing, now: posted(pacing, f"C{now}", now), 300, id="posts"),
+        pytest.param(Pacing.edits_allowed, lambda pacing, now: pacing.edit_started("C1", now), 50, id="edits"),
+        pytest.param(Pacing.reads_allowed, lambda pacing, now: pacing.read_started(now), 30, id="reads"),
+    ],
+)
+def test_two_processes_in_turn_keep_the_limits_of_one(
+    allowed: Callable[[Pacing, float], int], started: Callable[[Pacing, float], None], most: int
+) -> None:
+    """One sends what it may for half a minute and dies; the other one knows nothing of that but the time."""
+    sent = list[float]()
+    for pacing, begin in ((Pacing(), START), (Pacing(closed_until=START + 31.05), START + 30)):
+        now = begin
+        while now < begin + 30:
+            for number in range(allowed(pacing, now)):
+                started(pacing, now + number * 1e-6)
+                sent.append(now)
+            now += 0.05
+    assert most * 0.8 < len(sent) <= most
+
+
+def test_who_takes_over_does_not_post_at_once() -> None:
+    """The last post of the process before may have been a moment ago, to any channel."""
+    pacing = Pacing(closed_until=START + 1.05)
+    assert pacing.posts_allowed(START + 1.04) == 0
+    assert not pacing.may_post("C1", START + 1.04)
+    assert pacing.posts_allowed(START + 1.05) == 4
+    assert pacing.may_post("C1", START + 1.05)
+
+
+def test_a_channel_can_be_closed() -> None:
+    """One that refuses and has nowhere else to go: no post before, and edits as ever."""
+    pacing = Pacing()
+    pacing.close("C1", START + 30)
+    pacing.close("C1", START + 5)
+    assert not pacing.may_post("C1", START + 29)
+    assert pacing.blocked_channels(START + 29) == {"C1"}
+    assert pacing.edits_allowed(START) == 10
+    assert pacing.may_post("C1", START + 30)
+
+
+def test_who_was_served_when() -> None:
+    """By posts and by edits, as soon as they begin; forgotten after an hour."""
+    pacing = Pacing()
+    pacing.post_started("C1", START)
+    pacing.edit_started("C2", START + 1)
+    pacing.edit_started("C1", START + 2)
+    pacing.post_ended("C1", START + 9)
+    assert pacing.served == {"C1": START + 2, "C2": START + 1}
+    pacing.blocked_channels(START + 3_601)
+    assert pacing.served == {"C1": START + 2}
+    with pytest.raises(TypeError):
+        pacing.served["C3"] = START  # type: ignore[index]  # that is the promise
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:

@@ -5,7 +5,18 @@ from datetime import timedelta
 import pytest
 
 from router.core.model import FailureClass
-from router.core.retry import _WORDS, FAILURES, backoff, classify, treated_as
+from router.core.retry import (
+    _SILENCES,
+    _WORDS,
+    FAILURES,
+    FINE,
+    REPLIES_REFUSED,
+    SILENCES,
+    backoff,
+    classify,
+    is_fine,
+    treated_as,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +29,9 @@ from router.core.retry import _WORDS, FAILURES, backoff, classify, treated_as
         pytest.param("update_failed", FailureClass.AMBIGUOUS, id="an edit that may have happened"),
         pytest.param("invalid_blocks", FailureClass.CONTENT, id="blocks refused"),
         pytest.param("slack_connect_lists_sharing_blocked", FailureClass.CONTENT, id="sharing blocked"),
+        pytest.param("slack_connect_next_years_idea_blocked", FailureClass.CONTENT, id="sharing of anything blocked"),
+        pytest.param("slack_connect_blocked", FailureClass.UNKNOWN, id="no such word"),
+        pytest.param("slack_connect_lists_sharing_blocked_", FailureClass.UNKNOWN, id="not quite that word"),
         pytest.param("is_archived", FailureClass.CHANNEL, id="archived"),
         pytest.param("is_inactive", FailureClass.CHANNEL, id="archived, told to an edit"),
         pytest.param("restricted_action_thread_only_channel", FailureClass.CHANNEL, id="takes only replies"),
@@ -37,6 +51,40 @@ def test_classify(code: str, failure: FailureClass) -> None:
 def test_every_code_has_one_class() -> None:
     """No code stands in two classes, where the order of the table would decide."""
     assert len(FAILURES) == sum(len(codes.split()) for codes in _WORDS.values())
+    assert len(SILENCES) == sum(len(words.split()) for words in _SILENCES.values())
+
+
+def test_our_words_are_not_slacks() -> None:
+    """In a log line or a metric, one reason has one meaning."""
+    assert not SILENCES.keys() & FAILURES.keys()
+    assert {classify(word) for word in SILENCES} == {FailureClass.UNKNOWN}
+
+
+def test_every_class_has_a_word() -> None:
+    """But the one for the words that nobody knows."""
+    assert {*FAILURES.values(), *SILENCES.values()} == {*FailureClass} - {FailureClass.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "fine"),
+    [
+        pytest.param("chat.delete", "message_not_found", True, id="gone already"),
+        pytest.param("chat.update", "message_not_found", False, id="nothing to edit"),
+        pytest.param("chat.delete", "channel_not_found", False, id="no channel"),
+        pytest.param("reactions.add", "already_reacted", True, id="there already"),
+        pytest.param("reactions.remove", "no_reaction", True, id="away already"),
+        pytest.param("reactions.add", "no_reaction", False, id="of another method"),
+    ],
+)
+def test_a_refusal_may_be_fine(method: str, code: str, fine: bool) -> None:
+    """Where what was asked for is so already; that depends on what was asked for."""
+    assert is_fine(method, code) == fine
+
+
+def test_what_is_said_of_replies_alone_is_known() -> None:
+    """Those codes are in the table too, for who does not ask what kind of message it was."""
+    assert {classify(code) for code in REPLIES_REFUSED} == {FailureClass.CHANNEL, FailureClass.CONTENT}
+    assert FINE.keys() == {"chat.delete", "reactions.add", "reactions.remove"}
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import struct
 import subprocess
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import aiohttp
 import pytest
@@ -21,9 +21,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from router.core.errors import DeliveryFailed
 from router.core.model import FailureClass, IncidentState, Language, MessageKind
 from router.notify.blocks import Payload, plain, render, render_notice
-from router.notify.slack import SlackSender
+from router.notify.slack import Found, SlackSender
+from router.preview.emulator import SCOPES
+from router.preview.faults import Fault, FaultKind
 from router.preview.rates import Rates
-from router.preview.workspace import ChannelSeed, UsergroupSeed
+from router.preview.workspace import ChannelSeed, TokenState, UsergroupSeed
 from router.telemetry import Metrics
 from tests.notify import cards
 from tests.notify.cards import LABELS, NOW, card, hints, shown
@@ -117,13 +119,14 @@ async def sender_to(
     metrics: Metrics | None = None,
     limits: aiohttp.ClientTimeout | None = None,
     dns: AbstractResolver | None = None,
+    token: str = TOKEN,
 ) -> AsyncIterator[SlackSender]:
     """As `SlackSender.open` makes it, with timeouts that a test can wait for."""
     session = aiohttp.ClientSession(
         timeout=limits or aiohttp.ClientTimeout(total=5, connect=5, sock_read=5),
         connector=aiohttp.TCPConnector(resolver=dns),
     )
-    client = AsyncWebClient(TOKEN, base_url=url, session=session, retry_handlers=[])
+    client = AsyncWebClient(token, base_url=url, session=session, retry_handlers=[])
     client.proxy = None
     sender = SlackSender(client=client, session=session, metrics=metrics or Metrics())
     try:
@@ -219,8 +222,10 @@ AMBIGUOUS, TRANSIENT, NOT_SENT = FailureClass.AMBIGUOUS, FailureClass.TRANSIENT,
         pytest.param(
             answering(answer(b"\x1f\x8b", content_type="application/gzip")), AMBIGUOUS, "not_json", None, id="200, gzip"
         ),
-        pytest.param(answering(says(ok=True)), AMBIGUOUS, "no_ts", None, id="ok without ts"),
-        pytest.param(answering(says(ok=True, ts=1763722980.1)), AMBIGUOUS, "no_ts", None, id="ok, ts is a number"),
+        pytest.param(answering(says(ok=True)), AMBIGUOUS, "not_understood", None, id="ok without ts"),
+        pytest.param(
+            answering(says(ok=True, ts=1763722980.1)), AMBIGUOUS, "not_understood", None, id="ok, ts is a number"
+        ),
         pytest.param(answering(says(ok=False)), AMBIGUOUS, "not_json", None, id="not ok, no word"),
         pytest.param(
             answering(says(ok=False, error=f"{TOKEN} <html>")), AMBIGUOUS, "not_json", None, id="not a word of Slack's"
@@ -483,3 +488,481 @@ def test_the_owner_is_called_once_and_nobody_by_the_end() -> None:
         asyncio.run(send())
         slack.check()
         assert slack.notified("S0PAYMENTS") == 1
+
+
+# --- the same of every method, against the emulator and its faults
+
+CHANNEL = "C0PAYALERT"
+PATIENT = aiohttp.ClientTimeout(total=5)
+IMPATIENT = aiohttp.ClientTimeout(total=0.3)
+
+_T = TypeVar("_T")
+Scene = tuple[SlackSender, str, str]  # and the ts of a root and of its reply, both ours
+Use = Callable[[Scene], Coroutine[Any, Any, object]]
+
+
+def emulated() -> SlackServer:
+    slack = SlackServer(rates=Rates.unlimited())
+    slack.emulator.seed(
+        channels=[ChannelSeed(id=CHANNEL, name="pay-alerts")],
+        usergroups=[UsergroupSeed(id="S0PAYMENTS", handle="pay-oncall")],
+    )
+    return slack
+
+
+@asynccontextmanager
+async def scene(
+    slack: SlackServer, *, limits: aiohttp.ClientTimeout = PATIENT, metrics: Metrics | None = None
+) -> AsyncIterator[Scene]:
+    """A sender that has posted d_root and below it d_reply, and knows by what names Slack calls it."""
+    async with sender_to(slack.api_url, limits=limits, metrics=metrics, token=slack.token) as sender:
+        root = await posted(sender, "d_root")
+        reply = await posted(sender, "d_reply", thread_ts=root)
+        await sender.probe()
+        yield sender, root, reply
+
+
+async def posted(sender: SlackSender, delivery_id: str, *, thread_ts: str | None = None) -> str:
+    return await sender.post(
+        CHANNEL, render(card()), delivery_id=delivery_id, group="8f3c1d20", revision=1, thread_ts=thread_ts
+    )
+
+
+async def found(
+    sender: SlackSender, delivery_id: str = "d_root", *, thread_ts: str | None = None, ago: float = 10
+) -> Found | None:
+    since = datetime.now(UTC) - timedelta(seconds=ago)
+    return await sender.find(CHANNEL, delivery_id=delivery_id, since=since, thread_ts=thread_ts)
+
+
+METHODS: dict[str, tuple[str, Use]] = {
+    "post": ("chat.postMessage", lambda on: posted(on[0], "d_2")),
+    "reply": ("chat.postMessage", lambda on: posted(on[0], "d_2", thread_ts=on[1])),
+    "edit": ("chat.update", lambda on: update(on[0], render(card()), ts=on[1])),
+    "delete": ("chat.delete", lambda on: on[0].delete(CHANNEL, on[1])),
+    "find": ("conversations.history", lambda on: found(on[0])),
+    "find a reply": ("conversations.replies", lambda on: found(on[0], "d_reply", thread_ts=on[1])),
+    "probe": ("auth.test", lambda on: on[0].probe()),
+    "ask the channel": ("conversations.info", lambda on: on[0].channel_takes(CHANNEL)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("fault", "failure", "reason", "retry_after_s"),
+    [
+        pytest.param({"kind": FaultKind.CLOSE}, AMBIGUOUS, "disconnected", None, id="closed"),
+        pytest.param({"kind": FaultKind.RESET}, AMBIGUOUS, "disconnected", None, id="RST"),
+        pytest.param({"kind": FaultKind.HANG}, AMBIGUOUS, "timed_out", None, id="silence"),
+        pytest.param({"kind": FaultKind.SLOW, "seconds": 60}, AMBIGUOUS, "timed_out", None, id="too slow"),
+        pytest.param({"kind": FaultKind.HALF_BODY}, AMBIGUOUS, "half_an_answer", None, id="half a body"),
+        pytest.param({"kind": FaultKind.SERVER_ERROR}, AMBIGUOUS, "http_500", None, id="500"),
+        pytest.param({"kind": FaultKind.HTML}, AMBIGUOUS, "not_json", None, id="a page"),
+        pytest.param({"kind": FaultKind.WRONG_TYPE}, AMBIGUOUS, "not_json", None, id="text"),
+        pytest.param({"kind": FaultKind.FATAL_ERROR}, AMBIGUOUS, "fatal_error", None, id="fatal_error"),
+        pytest.param({"kind": FaultKind.INTERNAL_ERROR}, AMBIGUOUS, "internal_error", None, id="internal_error"),
+        pytest.param({"kind": FaultKind.UNAVAILABLE}, AMBIGUOUS, "service_unavailable", None, id="503"),
+        pytest.param({"kind": FaultKind.RATE_LIMITED, "seconds": 7}, TRANSIENT, "ratelimited", 7, id="429"),
+        pytest.param({"kind": FaultKind.RATE_LIMITED_BARE}, TRANSIENT, "ratelimited", None, id="429 bare"),
+        pytest.param({"kind": FaultKind.REVOKE_TOKEN}, FailureClass.APP, "token_revoked", None, id="token revoked"),
+        *(
+            pytest.param({"kind": FaultKind.SLACK_ERROR, "code": code}, failure, code, None, id=code)
+            for failure, code in [
+                (TRANSIENT, "request_timeout"),
+                (FailureClass.WORKSPACE, "message_limit_exceeded"),
+                (FailureClass.CONTENT, "slack_connect_anything_blocked"),
+                (FailureClass.ROOT_GONE, "thread_not_found"),
+                (FailureClass.APP, "invalid_auth"),
+                (FailureClass.UNKNOWN, "brand_new"),
+            ]
+        ),
+    ],
+)
+def test_every_fault_of_every_method(
+    name: str, fault: dict[str, Any], failure: FailureClass, reason: str, retry_after_s: int | None
+) -> None:
+    """DeliveryFailed with its class, counted under its method; nothing is written twice; the token is nowhere in it."""
+    method, use = METHODS[name]
+    metrics = Metrics()
+
+    async def send(slack: SlackServer) -> DeliveryFailed:
+        async with scene(slack, limits=IMPATIENT if reason == "timed_out" else PATIENT, metrics=metrics) as on:
+            before = slack.emulator.calls[method]
+            slack.emulator.script(Fault(method=method, **fault))
+            failed = await failure_of(use(on))
+            # aiohttp asks again where a kept connection breaks, if the method is one that may be repeated: a GET.
+            assert slack.emulator.calls[method] - before in ((1, 2) if method.startswith("conversations") else (1,))
+            return failed
+
+    with emulated() as slack:
+        failed = asyncio.run(send(slack))
+        slack.check()
+        assert slack.token not in _with_causes(failed)
+    assert (failed.failure, failed.reason) == (failure, reason)
+    assert failed.retry_after == (None if retry_after_s is None else timedelta(seconds=retry_after_s))
+    assert f'router_slack_calls_total{{method="{method}",outcome="{failure}"}} 1.0' in exposed(metrics)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_method_sends_where_nobody_listens(name: str) -> None:
+    """Surely not sent, also by those that ask."""
+    _, use = METHODS[name]
+
+    async def send(slack: SlackServer) -> list[DeliveryFailed]:
+        async with scene(slack) as on:
+            with slack.refusing():
+                await failure_of(use(on))  # it may meet the reset of the connection that was kept
+                refused = await failure_of(use(on))
+            await on[0].close()
+            return [refused, await failure_of(use(on))]
+
+    with emulated() as slack:
+        failures = asyncio.run(send(slack))
+    assert [(failed.failure, failed.reason) for failed in failures] == [
+        (NOT_SENT, "connect_failed"),
+        (NOT_SENT, "closed"),
+    ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_slow_answer_is_an_answer(name: str) -> None:
+    """Every method with all well, answered late; counted as ok, and Slack's rules kept."""
+    method, use = METHODS[name]
+    metrics = Metrics()
+
+    async def send(slack: SlackServer) -> object:
+        async with scene(slack, metrics=metrics) as on:
+            slack.emulator.script(Fault(method=method, kind=FaultKind.SLOW, seconds=0.01))
+            return await use(on)
+
+    with emulated() as slack:
+        asyncio.run(send(slack))
+        slack.check()
+    assert f'router_slack_calls_total{{method="{method}",outcome="ok"}}' in exposed(metrics)
+    assert f'method="{method}",outcome="ok"}} 0.0' not in exposed(metrics)
+
+
+# --- looking for a message whose answer was lost
+
+
+def looked_for(use: Callable[[SlackServer, Scene], Coroutine[Any, Any, _T]]) -> _T:
+    """What `use` found in a channel with d_root and below it d_reply."""
+
+    async def look(slack: SlackServer) -> _T:
+        async with scene(slack) as on:
+            return await use(slack, on)
+
+    with emulated() as slack:
+        answer = asyncio.run(look(slack))
+        slack.check()
+        return answer
+
+
+def test_a_message_is_found_by_its_delivery() -> None:
+    """Among those of people and of other deliveries, with the revision that it shows by now."""
+
+    async def use(slack: SlackServer, on: Scene) -> Found | None:
+        sender, root, _ = on
+        slack.emulator.say(CHANNEL, "what is this about?", user="U0ALICE001")
+        await posted(sender, "d_other")
+        await sender.update(CHANNEL, root, render(card()), delivery_id="d_root", group="8f3c1d20", revision=7)
+        answer = await found(sender)
+        assert answer == Found(ts=root, revision=7)
+        return answer
+
+    assert looked_for(use)
+
+
+def test_a_reply_is_found_in_its_thread() -> None:
+    """And not in the channel, as the channel's message is not in its thread."""
+
+    async def use(_: SlackServer, on: Scene) -> Found | None:
+        sender, root, reply = on
+        assert await found(sender, "d_reply") is None
+        assert await found(sender, "d_2", thread_ts=root) is None
+        answer = await found(sender, "d_reply", thread_ts=root)
+        assert answer == Found(ts=reply, revision=1)
+        return answer
+
+    assert looked_for(use)
+
+
+def test_the_oldest_copy_is_the_message() -> None:
+    """The others are named too, by age, so that they can be taken away."""
+
+    async def use(_: SlackServer, on: Scene) -> Found | None:
+        sender, root, _reply = on
+        copies = [await posted(sender, "d_root") for _ in range(2)]
+        assert await found(sender) == Found(ts=root, revision=1, younger=(copies[0], copies[1]))
+        for copy in copies:
+            await sender.delete(CHANNEL, copy)
+        return await found(sender)
+
+    assert looked_for(use) is not None
+
+
+@pytest.mark.parametrize(
+    ("ago", "is_found"),
+    [
+        pytest.param(-290, True, id="Slack's clock is 290 s behind ours"),
+        pytest.param(-310, False, id="more than five minutes before it was asked"),
+        pytest.param(340, True, id="Slack's clock is ahead, and it took its time"),
+        pytest.param(3_600, False, id="an hour later: of a later posting"),
+    ],
+)
+def test_clocks_may_differ(ago: float, is_found: bool) -> None:
+    """By up to five minutes; what is older or newer is of another posting."""
+
+    async def use(_: SlackServer, on: Scene) -> Found | None:
+        return await found(on[0], ago=ago)
+
+    assert (looked_for(use) is not None) == is_found
+
+
+@pytest.mark.parametrize(
+    ("others", "calls", "reason"),
+    [
+        pytest.param(199, 1, None, id="the last of the first page"),
+        pytest.param(200, 2, None, id="the first of the second page"),
+        pytest.param(999, 5, None, id="the last of the last page"),
+        pytest.param(1_000, 5, "history_too_long", id="behind the last page"),
+    ],
+)
+def test_a_long_history_is_read_to_its_end(others: int, calls: int, reason: str | None) -> None:
+    """In at most five calls; what lies behind them is neither found nor surely missing."""
+
+    async def use(slack: SlackServer, on: Scene) -> Found | None:
+        for number in range(others):
+            slack.emulator.say(CHANNEL, f"message {number}", user="U0ALICE001")
+        answer = None
+        if reason is None:
+            answer = await found(on[0])
+            assert answer == Found(ts=on[1], revision=1)
+        else:
+            failed = await failure_of(found(on[0]))
+            assert (failed.failure, failed.reason) == (AMBIGUOUS, reason)
+        assert slack.emulator.calls["conversations.history"] == calls
+        return answer
+
+    looked_for(use)
+
+
+@pytest.mark.parametrize(
+    ("seed", "scopes", "failure", "reason"),
+    [
+        pytest.param({}, SCOPES - {"channels:history"}, FailureClass.APP, "missing_scope", id="no scope"),
+        pytest.param({"member": False}, SCOPES, FailureClass.CHANNEL, "not_in_channel", id="not invited"),
+        pytest.param(
+            {"member": False, "private": True}, SCOPES, FailureClass.CHANNEL, "channel_not_found", id="private"
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["find", "find a reply"])
+def test_a_history_may_be_closed(
+    name: str, seed: dict[str, Any], scopes: frozenset[str], failure: FailureClass, reason: str
+) -> None:
+    """Then it says why, which is not that the message is missing."""
+
+    async def use(slack: SlackServer, on: Scene) -> None:
+        slack.emulator.seed(channels=[ChannelSeed(id=CHANNEL, name="pay-alerts", **seed)])
+        slack.emulator.set_token(TokenState.LIVE, scopes=scopes)
+        failed = await failure_of(METHODS[name][1](on))
+        assert (failed.failure, failed.reason) == (failure, reason)
+
+    looked_for(use)
+
+
+def saying(**answers: object) -> Serve:
+    """Answers each method, its dot written as an underscore, with this JSON."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        method = head.split(b" ")[1].decode().partition("?")[0].rpartition("/")[2]
+        writer.write(answer(json.dumps(answers[method.replace(".", "_")])))
+        await writer.drain()
+
+    return serve
+
+
+WHO = {"ok": True, "user_id": "U0ROUTER01", "bot_id": "B0ROUTER01"}
+OURS: dict[str, Any] = {  # JSON
+    "ts": "1763722980.000100",
+    "bot_id": "B0ROUTER01",
+    "metadata": {"event_type": "alert_router_notification", "event_payload": {"delivery_id": "d_root", "rev": 3}},
+}
+
+
+def with_payload(**payload: object) -> Mapping[str, object]:
+    return OURS | {"metadata": {"event_type": "alert_router_notification", "event_payload": payload}}
+
+
+@pytest.mark.parametrize(
+    ("message", "revision"),
+    [
+        pytest.param(OURS, 3, id="as Slack writes it"),
+        pytest.param({**OURS, "bot_id": None, "user": "U0ROUTER01"}, 3, id="named by its user"),
+        pytest.param(with_payload(delivery_id="d_root"), 0, id="no revision"),
+        pytest.param(with_payload(delivery_id="d_root", rev="3"), 0, id="revision as a string"),
+        pytest.param(with_payload(delivery_id="d_root", rev=True), 0, id="revision as a bool"),
+        pytest.param({**OURS, "bot_id": "B0STAGING1"}, None, id="another app's, which counts like us"),
+        pytest.param({**OURS, "bot_id": ["B0ROUTER01"]}, None, id="author as a list"),
+        pytest.param({**OURS, "ts": 1763722980.0001}, None, id="ts as a number"),
+        pytest.param({**OURS, "ts": "yesterday"}, None, id="ts as a word"),
+        pytest.param({**OURS, "metadata": "d_root"}, None, id="metadata as a string"),
+        pytest.param({**OURS, "metadata": {"event_type": "alert_router_notification"}}, None, id="payload kept back"),
+        pytest.param({**OURS, "metadata": OURS["metadata"] | {"event_type": "other"}}, None, id="another event type"),
+        pytest.param(with_payload(delivery_id=["d_root"], rev=3), None, id="delivery as a list"),
+        pytest.param(None, None, id="null"),
+        pytest.param("d_root", None, id="a string"),
+    ],
+)
+def test_a_message_is_ours_only_if_all_of_it_says_so(message: object, revision: int | None) -> None:
+    """Whatever stands in a history: nothing in it is taken to be of the type that it should be."""
+
+    async def look() -> Found | None:
+        serve = saying(auth_test=WHO, conversations_history={"ok": True, "messages": [message], "has_more": False})
+        async with listening(serve) as url, sender_to(url) as sender:
+            return await found(sender)
+
+    expected = None if revision is None else Found(ts="1763722980.000100", revision=revision)
+    assert asyncio.run(look()) == expected
+
+
+@pytest.mark.parametrize(
+    ("who", "history", "reason"),
+    [
+        pytest.param(WHO, {"ok": True}, "not_understood", id="no messages"),
+        pytest.param(WHO, {"ok": True, "messages": {"0": OURS}}, "not_understood", id="messages as an object"),
+        pytest.param(WHO, {"ok": True, "messages": [], "has_more": True}, "history_too_long", id="more, and no cursor"),
+        pytest.param(
+            WHO,
+            {"ok": True, "messages": [], "has_more": True, "response_metadata": {"next_cursor": 7}},
+            "history_too_long",
+            id="cursor as a number",
+        ),
+        pytest.param(
+            WHO,
+            {"ok": True, "messages": [OURS], "response_metadata": {"next_cursor": "again"}},
+            "history_too_long",
+            id="a cursor that leads in a circle",
+        ),
+        pytest.param({"ok": True, "bot_id": 7}, {}, "not_understood", id="nobody"),
+    ],
+)
+def test_half_a_history_is_no_answer(who: object, history: object, reason: str) -> None:
+    """A message that was not seen may stand where nobody looked."""
+
+    async def look() -> DeliveryFailed:
+        serve = saying(auth_test=who, conversations_history=history)
+        async with listening(serve) as url, sender_to(url) as sender:
+            return await failure_of(found(sender))
+
+    failed = asyncio.run(look())
+    assert (failed.failure, failed.reason) == (AMBIGUOUS, reason)
+
+
+# --- deleting, asking a channel, another token
+
+
+def test_deleting() -> None:
+    """Once, twice, and not what somebody else wrote."""
+    metrics = Metrics()
+
+    async def use(slack: SlackServer) -> None:
+        async with scene(slack, metrics=metrics) as (sender, root, _):
+            await sender.delete(CHANNEL, root)
+            await sender.delete(CHANNEL, root)
+            theirs = slack.emulator.say(CHANNEL, "mine", user="U0ALICE001")
+            failed = await failure_of(sender.delete(CHANNEL, theirs.ts))
+            assert (failed.failure, failed.reason) == (FailureClass.UNKNOWN, "cant_delete_message")
+            failed = await failure_of(update(sender, render(card()), ts=root))
+            assert (failed.failure, failed.reason) == (FailureClass.ROOT_GONE, "message_not_found")
+
+    with emulated() as slack:
+        asyncio.run(use(slack))
+        slack.check()
+        assert [message.text for message in slack.messages(CHANNEL)] == ["mine"]
+    assert 'router_slack_calls_total{method="chat.delete",outcome="ok"} 2.0' in exposed(metrics)
+
+
+@pytest.mark.parametrize(
+    ("seed", "scopes", "expected"),
+    [
+        pytest.param({}, SCOPES, None, id="ours"),
+        pytest.param({"archived": True}, SCOPES, "is_archived", id="archived"),
+        pytest.param({"member": False}, SCOPES, "not_in_channel", id="public, not invited"),
+        pytest.param({"member": False}, SCOPES | {"chat:write.public"}, None, id="public, posts anywhere"),
+        pytest.param(
+            {"member": False, "private": True}, SCOPES | {"chat:write.public"}, "channel_not_found", id="private"
+        ),
+        pytest.param({"read_only": True}, SCOPES, None, id="read-only for typical users"),
+        pytest.param({}, SCOPES - {"channels:read"}, None, id="may not ask"),
+    ],
+)
+def test_what_a_channel_takes(seed: dict[str, Any], scopes: frozenset[str], expected: str | None) -> None:
+    """Slack's word for why not; nothing where only a post can tell."""
+
+    async def ask(slack: SlackServer) -> str | None:
+        async with sender_to(slack.api_url, token=slack.token) as sender:
+            assert await sender.channel_takes("C0UNKNOWN1") in ("channel_not_found", expected)
+            return await sender.channel_takes(CHANNEL)
+
+    with emulated() as slack:
+        slack.emulator.seed(channels=[ChannelSeed(id=CHANNEL, name="pay-alerts", **seed)])
+        slack.emulator.set_token(TokenState.LIVE, scopes=scopes)
+        assert asyncio.run(ask(slack)) == expected
+        slack.check()
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param({"is_archived": "yes", "is_member": "no"}, None, id="words for truth"),
+        pytest.param({"is_archived": True}, "is_archived", id="archived"),
+        pytest.param({"is_member": False}, None, id="not invited, and no scopes are told"),
+        pytest.param({"is_member": False, "is_private": True}, "not_in_channel", id="private, not invited"),
+        pytest.param({}, None, id="nothing"),
+    ],
+)
+def test_what_a_channel_says_is_read_with_care(told: object, expected: str | None) -> None:
+    """Only what is plainly said keeps a channel closed."""
+
+    async def ask() -> str | None:
+        async with (
+            listening(saying(conversations_info={"ok": True, "channel": told})) as url,
+            sender_to(url) as sender,
+        ):
+            return await sender.channel_takes(CHANNEL)
+
+    assert asyncio.run(ask()) == expected
+
+
+def test_a_channel_that_is_no_object() -> None:
+    """An answer without a channel says nothing."""
+
+    async def ask() -> DeliveryFailed:
+        serve = saying(conversations_info={"ok": True, "channel": [CHANNEL]})
+        async with listening(serve) as url, sender_to(url) as sender:
+            return await failure_of(sender.channel_takes(CHANNEL))
+
+    failed = asyncio.run(ask())
+    assert (failed.failure, failed.reason) == (AMBIGUOUS, "not_understood")
+
+
+def test_another_token_while_it_runs() -> None:
+    """The next call uses it, over the same session, and what the old one's messages were called is forgotten."""
+
+    async def use(slack: SlackServer) -> None:
+        async with scene(slack) as (sender, root, _):
+            sender.use_token("xoxb-of-yesterday")
+            assert (await failure_of(sender.probe())).reason == "invalid_auth"
+            assert (await failure_of(found(sender))).reason == "invalid_auth"
+            sender.use_token(slack.token)
+            before = slack.emulator.calls["auth.test"]
+            for _ in range(2):
+                assert await found(sender) == Found(ts=root, revision=1)
+            assert slack.emulator.calls["auth.test"] == before + 1
+
+    with emulated() as slack:
+        asyncio.run(use(slack))
+        slack.check()

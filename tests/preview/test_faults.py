@@ -70,6 +70,12 @@ async def outcome(call: Awaitable[Any]) -> str:
         pytest.param(Fault(kind=FaultKind.UNAVAILABLE), "503 service_unavailable", 0, id="503"),
         pytest.param(Fault(kind=FaultKind.RATE_LIMITED, seconds=30), "429 ratelimited", 0, id="429"),
         pytest.param(Fault(kind=FaultKind.RATE_LIMITED_BARE), "429 ratelimited", 0, id="429 without header"),
+        pytest.param(
+            Fault(kind=FaultKind.SLACK_ERROR, code="message_limit_exceeded"),
+            "200 message_limit_exceeded",
+            0,
+            id="a word of Slack's",
+        ),
         pytest.param(Fault(kind=FaultKind.REVOKE_TOKEN), "200 token_revoked", 0, id="token revoked"),
         pytest.param(Fault(kind=FaultKind.ARCHIVE_CHANNEL), "200 is_archived", 0, id="channel archived"),
     ],
