@@ -5,7 +5,7 @@ Every text from outside passes through `markup`. Every size stays below Slack's 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from router.core.enrichment import RUNBOOK_ANNOTATIONS
 from router.core.model import (
     Card,
     CardAlert,
+    Cause,
     IncidentState,
     Language,
     Level,
@@ -23,6 +24,7 @@ from router.core.model import (
     RerunSafety,
     Source,
     Stage,
+    Undelivered,
 )
 from router.notify import markup, text
 from router.notify.facts import SUMMARIES, Facts, first_of, summary_of
@@ -52,7 +54,7 @@ LEVEL_COLOURS: Mapping[Level, str] = {
     Level.IGNORE: "#757575",
 }
 _GREEN, _GREY, _BROWN, _PURPLE = "#2E7D32", "#757575", "#5D4037", "#6A1B9A"
-_DOT = "  ·  "
+DOT = "  ·  "
 _VALUES = ("value", "current_value")
 _DASHBOARDS = ("dashboard_url", "dashboard", "dashboardURL", "__dashboardUrl__")
 
@@ -94,7 +96,7 @@ def render(card: Card) -> Payload:
     facts = Facts(card)
     for room in _ROOMS:
         payload = _message(facts, room)
-        if _fits(payload):
+        if fits(payload):
             break
     return payload
 
@@ -103,14 +105,15 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
     """A line to the fallback channel about the router's own input."""
     words = words_in(language)
     header = words.notice_headers[notice.cause]
-    subject = str(notice.source) if notice.source is not None else words.the_map
+    own = words.the_database if notice.cause is Cause.RESTORED else words.the_map
+    subject = str(notice.source) if notice.source is not None else own
     sign = "🚧" if notice.ended_at is None else f"✅ {words.over}"
     times = f"  ×{notice.count}" if notice.count > 1 else ""
     means = words.notice_means[notice.cause]
     called = markup.mention(mention) if mention is not None and notice.ended_at is None else ""
     error = markup.code(notice.error, FIELD_CEILING - 100)
     look = words.look if notice.reference else ""
-    reference = _reference(notice.reference) if notice.reference else ""
+    reference = reference_of(notice.reference) if notice.reference else ""
     return Payload(
         kind="notice",
         text=text.sentences(
@@ -123,8 +126,8 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
             ],
         ),
         blocks=(
-            _header_block(f"{sign} {header} · {subject}{times}"),
-            _section(_spaced(means, called)),
+            header_block(f"{sign} {header} · {subject}{times}"),
+            section(spaced(means, called)),
             _fields(
                 [
                     (words.error, error or "–"),
@@ -134,7 +137,7 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
                     *([(words.closed, markup.date(notice.ended_at))] if notice.ended_at is not None else []),
                 ]
             ),
-            *([_context(_DOT.join([look, reference]))] if notice.reference else []),
+            *([context(DOT.join([look, reference]))] if notice.reference else []),
         ),
         attachments=(),
         mention=called,
@@ -148,7 +151,7 @@ def render_move(card: Card) -> Payload:
     return Payload(
         kind="moved",
         text=text.sentences(facts.words, lines),
-        blocks=(_section("\n".join(f"➡️ {line}" for line in lines)), _context(_map(facts))),
+        blocks=(section("\n".join(f"➡️ {line}" for line in lines)), context(_map(facts))),
     )
 
 
@@ -174,7 +177,17 @@ def _more(facts: Facts, number: int) -> Iterator[str]:
 
 def plain(payload: Payload) -> Payload:
     """The same facts as text alone, for a workspace that refuses the blocks. Here the mention has to be in the text."""
-    return Payload(kind=payload.kind, text=_spaced(payload.mention, payload.text))
+    return Payload(kind=payload.kind, text=spaced(payload.mention, payload.text))
+
+
+def resent(payload: Payload, language: Language) -> Payload:
+    """The same message, posted once more because it cannot be known whether Slack took it: it says so.
+
+    The ceilings leave Slack's limits the room for this line.
+    """
+    words = words_in(language)
+    shown = (*payload.blocks, context(words.resent)) if payload.blocks else ()
+    return replace(payload, text=f"{words.resent} {payload.text}", blocks=shown)
 
 
 def _message(facts: Facts, room: _Room) -> Payload:
@@ -186,7 +199,7 @@ def _message(facts: Facts, room: _Room) -> Payload:
             _header(facts),
             *_why_here(facts, room),
             *_warning(facts, room),
-            _section(_summary(facts, room)),
+            section(_summary(facts, room)),
             _fields(_facts_fields(facts, room)),
             *_how_to_rerun(facts, room),
             *_claim(facts, room),
@@ -198,8 +211,8 @@ def _message(facts: Facts, room: _Room) -> Payload:
                 "color": _colour(facts),
                 "fallback": facts.counts,
                 "blocks": [
-                    _section(_instances(facts, room)),
-                    *([_section(_tried(facts, room))] if card.orphan and card.orphan.tried else []),
+                    section(_instances(facts, room)),
+                    *([section(_tried(facts, room))] if card.orphan and card.orphan.tried else []),
                 ],
             },
         ),
@@ -241,33 +254,38 @@ def _header(facts: Facts) -> Json:
     tail = f" · {place}{notices}" if place else notices
     lead = " · ".join([*head, ""])
     room = HEADER_CEILING - markup.escaped_units(lead + tail)
-    return _header_block(f"{lead}{markup.plain(name, room)}{tail}")
+    return header_block(f"{lead}{markup.plain(name, room)}{tail}")
 
 
 def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:
     """What is unusual about this message standing in this channel."""
     card, words = facts.card, facts.words
     if card.kind is MessageKind.COPY and facts.open:
-        yield _section(f"📄 {words.copy_means.format(owner=text.owner(facts, room.word))}")
+        yield section(f"📄 {words.copy_means.format(owner=text.owner(facts, room.word))}")
     if card.taken_from and facts.open:
-        yield _section("\n".join(f"➡️ {line}" for line in _taken(facts, room.word)))
+        yield section("\n".join(f"➡️ {line}" for line in _taken(facts, room.word)))
     if card.handed_to and (facts.open or card.handed_over):
-        yield _section("\n".join(f"➡️ {line}" for line in _moved(facts, room.word)))
+        yield section("\n".join(f"➡️ {line}" for line in _moved(facts, room.word)))
     if card.undelivered is not None:
-        refused = card.undelivered
-        # The name, not <#C…>: of a channel that is gone or private, that shows as unknown.
-        channel = f"#{markup.prose(refused.channel.name, room.word)} ({markup.code(refused.channel.id, 30)})"
-        line = words.refused.format(
-            channel=channel, team=text.refused_team(facts, room.word), reason=markup.code(refused.reason, room.word)
-        )
-        fix = words.fixes.get(refused.reason, words.fix_other)
-        yield _section(f"{_spaced(line, facts.mention)}\n{fix}")
+        line, fix = refusal(facts, card.undelivered, room.word)
+        yield section(f"{spaced(line, facts.mention)}\n{fix}")
+
+
+def refusal(facts: Facts, refused: Undelivered, limit: int) -> tuple[str, str]:
+    """Whose channel refused with which word, and what to do about it."""
+    words = facts.words
+    # The name, not <#C…>: of a channel that is gone or private, that shows as unknown.
+    channel = f"#{markup.prose(refused.channel.name, limit)} ({markup.code(refused.channel.id, 30)})"
+    line = words.refused.format(
+        channel=channel, team=text.refused_team(facts, limit), reason=markup.code(refused.reason, limit)
+    )
+    return line, words.fixes.get(refused.reason, words.fix_other)
 
 
 def _warning(facts: Facts, room: _Room) -> Iterable[Json]:
     """The one thing that a tired person must not overlook comes before everything that invites to act."""
     if facts.unsafe and facts.open:
-        yield _section(text.warning(facts, word=room.word, when=room.field, strong="*"))
+        yield section(text.warning(facts, word=room.word, when=room.field, strong="*"))
 
 
 def _summary(facts: Facts, room: _Room) -> str:
@@ -284,7 +302,7 @@ def _summary(facts: Facts, room: _Room) -> str:
         summary = words.more_summaries.format(summary=summary, n=len(facts.summaries) - 1)
     if card.state is IncidentState.RESOLVED and not card.handed_over:
         told = words.last_words.format(summary=summary) if summary else ""
-        return _spaced(words.fired_for.format(duration=facts.duration), told)
+        return spaced(words.fired_for.format(duration=facts.duration), told)
     if card.state is IncidentState.STALE:
         return f"{words.stale_means}\n{summary}"
     return summary or "–"
@@ -294,7 +312,7 @@ def _facts_fields(facts: Facts, room: _Room) -> list[tuple[str, str]]:
     card, words = facts.card, facts.words
     mentioned = facts.mention if card.undelivered is None else ""
     fields = [
-        (words.owner, _spaced(text.owner(facts, room.word), mentioned)),
+        (words.owner, spaced(text.owner(facts, room.word), mentioned)),
         _severity_field(facts),
     ]
     where = [facts.thing, *facts.places]
@@ -347,15 +365,15 @@ def _rerun(facts: Facts, room: _Room) -> str:
     if len(facts.reruns) != 1:
         return words.differs if facts.reruns else words.not_declared
     rerun = facts.reruns[0]
-    told = _rerun_word(rerun, words)
+    told = rerun_word(rerun, words)
     if rerun.when and not (facts.unsafe and facts.open):  # the warning on top has said it
         told += f"{words.colon}{markup.prose(rerun.when, room.field // 2)}"
     if not facts.all_shown and rerun.safety is not RerunSafety.UNKNOWN:
-        told = _spaced(told, words.of_those_shown)
+        told = spaced(told, words.of_those_shown)
     return told
 
 
-def _rerun_word(rerun: Rerun, words: Words) -> str:
+def rerun_word(rerun: Rerun, words: Words) -> str:
     word = f"{words.rerun_icons[rerun.safety]} {words.reruns[rerun.safety]}"
     return f"{word}{words.colon}{words.not_declared}" if rerun.safety is RerunSafety.UNKNOWN else word
 
@@ -371,8 +389,8 @@ def _how_to_rerun(facts: Facts, room: _Room) -> Iterable[Json]:
         limits.append(words.recover_within.format(span=markup.prose(rerun.recover_within, room.word)))
     how = (markup.code_block(rerun.how, room.block) or words.how_in_map) if rerun.how else ""
     if how or limits:
-        head = _DOT.join([f"*{words.how_to_rerun if how else words.rerun}*", *limits])
-        yield _section(f"{head}\n{how}".rstrip())
+        head = DOT.join([f"*{words.how_to_rerun if how else words.rerun}*", *limits])
+        yield section(f"{head}\n{how}".rstrip())
 
 
 def _claim(facts: Facts, room: _Room) -> Iterable[Json]:
@@ -389,7 +407,7 @@ def _claim(facts: Facts, room: _Room) -> Iterable[Json]:
         where = markup.prose(f"{nearest.file}:{nearest.line}", room.word)
         lines.append(f"{words.nearest}{words.colon}{entry} ({where}) – {markup.prose(nearest.why, room.line)}")
     if lines:
-        yield _section("\n".join(lines))
+        yield section("\n".join(lines))
 
 
 def _links(facts: Facts, room: _Room) -> Iterable[Json]:
@@ -406,7 +424,7 @@ def _links(facts: Facts, room: _Room) -> Iterable[Json]:
         if facts.open:
             wanted.append((_silence(facts), words.silence))
         links.extend(markup.link(url, label, limit=room.url) for url, label in wanted if url)
-    yield _section(_DOT.join(link for link in links if link))
+    yield section(DOT.join(link for link in links if link))
 
 
 def _runbook(facts: Facts, room: _Room) -> str:
@@ -464,10 +482,10 @@ def _footer(facts: Facts, room: _Room) -> Iterable[Json]:
     told = [because, facts.counts]
     if not facts.open:
         told.append(words.counted(words.notices, card.repeats + 1))
-    yield _context(_DOT.join([*told, _reference(card.reference)]))
+    yield context(DOT.join([*told, reference_of(card.reference)]))
     if card.drift:
         more = f" {words.and_more.format(n=len(card.drift) - 1)}" if len(card.drift) > 1 else ""
-        yield _context(f"⚠️ {markup.prose(card.drift[0], min(room.field, CONTEXT_CEILING - 40))}{more}")
+        yield context(f"⚠️ {markup.prose(card.drift[0], min(room.field, CONTEXT_CEILING - 40))}{more}")
 
 
 def _map(facts: Facts) -> str:
@@ -479,7 +497,7 @@ def _map(facts: Facts) -> str:
     return words.map.format(revision=revision)
 
 
-def _reference(reference: str) -> str:
+def reference_of(reference: str) -> str:
     return f"ref {markup.code(reference, 60)}"
 
 
@@ -540,7 +558,7 @@ def _line(one: CardAlert, facts: Facts, room: _Room) -> str:
     if facts.open and one.firing:
         if len(facts.reruns) > 1:
             when = markup.prose(one.hints.rerun.when or "", min(room.word, 80)).replace("`", "ˋ")
-            rerun = words.says.format(label=words.rerun, value=_rerun_word(one.hints.rerun, words))
+            rerun = words.says.format(label=words.rerun, value=rerun_word(one.hints.rerun, words))
             parts.append(f"{rerun}{words.colon}{when}" if when else rerun)
         if len(facts.runbooks) > 1:
             runbook = one.hints.runbook
@@ -608,7 +626,7 @@ def _metadata_kind(facts: Facts) -> str:
     return "repeated" if card.repeats else "firing"
 
 
-def _header_block(text: str) -> Json:
+def header_block(text: str) -> Json:
     return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
 
 
@@ -618,7 +636,7 @@ def _mrkdwn(text: str) -> Json:
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
-def _section(text: str) -> Json:
+def section(text: str) -> Json:
     return {"type": "section", "text": _mrkdwn(text)}
 
 
@@ -626,15 +644,16 @@ def _fields(fields: Iterable[tuple[str, str]]) -> Json:
     return {"type": "section", "fields": [_mrkdwn(f"*{label}*\n{value}") for label, value in fields]}
 
 
-def _context(*texts: str) -> Json:
+def context(*texts: str) -> Json:
     return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
 
 
-def _spaced(*parts: str) -> str:
+def spaced(*parts: str) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _fits(payload: Payload) -> bool:
+def fits(payload: Payload) -> bool:
+    """Whether the blocks and attachments stay below our ceilings."""
     whole = [*payload.blocks, *payload.attachments]
     texts = list(_texts(whole))
     return (

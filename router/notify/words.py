@@ -122,12 +122,30 @@ class Words:
     notice_means: Mapping[Cause, str]
     source: str
     the_map: str
+    the_database: str
     over: str
     times: str
     error: str
     first: str
     last: str
     look: str
+    # digests, one message for many
+    digest: str
+    incidents: str
+    alerts: str
+    of_level: str
+    incidents_firing: str
+    none_firing: str
+    first_deadline: str
+    why_digest: str
+    digest_lines: str
+    nothing_dropped: str
+    not_said: str
+    own_message: str
+    refused_by: str
+    unowned: str
+    # a message whose first post may have been taken
+    resent: str
     # units
     units: tuple[str, str, str, str]  # days, hours, minutes, seconds
 
@@ -281,6 +299,7 @@ ENGLISH = Words(
         Cause.TOO_LARGE: "TOO LARGE",
         Cause.UNDELIVERABLE: "NOT SHOWN",
         Cause.MAP_REJECTED: "MAP REFUSED",
+        Cause.RESTORED: "RESTORED",
     },
     notice_means={
         Cause.UNREADABLE_ALERTS: "Some alerts of a notification could not be read and reached nobody; the others did.",
@@ -288,15 +307,33 @@ ENGLISH = Words(
         Cause.TOO_LARGE: "A notification was too large. It was refused and not kept; its alerts reached nobody.",
         Cause.UNDELIVERABLE: "An incident could be shown neither to its owner nor here. Look at it by its reference.",
         Cause.MAP_REJECTED: "A new ownership map is broken. The old one stays in force until this is repaired.",
+        Cause.RESTORED: "The router goes on from a backup. What it was told after the backup it does not know, and "
+        "messages may show an older state. What waited to be posted then is kept as dead letters: `router dead list`",
     },
     source="Source",
     the_map="ownership map",
+    the_database="database",
     over="OVER:",
     times="Times",
     error="Error",
     first="First",
     last="Last",
     look="It is kept: see `/api/v1/dead-letters`.",
+    digest="DIGEST",
+    incidents="{n} incident{s}",
+    alerts="{n} alert{s}",
+    of_level="{n} {level}",
+    incidents_firing="{firing} of {n} incident{s} firing",
+    none_firing="none of {n} incident{s} fires any more",
+    first_deadline="First deadline: {when}",
+    why_digest="One message for {n} incident{s}, the most urgent first: Slack takes about one a second for a channel.",
+    digest_lines="Lines turn to ✅ as incidents end. What fires on gets a message of its own at its next notice.",
+    nothing_dropped="Nothing was dropped. More about a line, by its ref: {where}",
+    not_said="Where a line says nothing of it: no deadline, no runbook.",
+    own_message="has its own message",
+    refused_by="{channel} of {team}, {reason}",
+    unowned="{n} without an owner: find who knows about them, and name that team in the ownership map.",
+    resent="(resend) Slack's answer to the first post was lost: this may stand here twice.",
     units=("d", "h", "min", "s"),
 )
 
@@ -426,6 +463,7 @@ JAPANESE = Words(
         Cause.TOO_LARGE: "大きすぎる通知",
         Cause.UNDELIVERABLE: "表示できないインシデント",
         Cause.MAP_REJECTED: "マップの読み込み拒否",
+        Cause.RESTORED: "バックアップから復元",
     },
     notice_means={
         Cause.UNREADABLE_ALERTS: "通知の一部のアラートを解読できず、誰にも届いていません。残りは処理しました。",
@@ -433,15 +471,33 @@ JAPANESE = Words(
         Cause.TOO_LARGE: "大きすぎる通知を拒否し、保管していません。そのアラートは誰にも届いていません。",
         Cause.UNDELIVERABLE: "担当にもここにも表示できないインシデントがあります。ref で確認してください。",
         Cause.MAP_REJECTED: "新しいマップに誤りがあります。修正されるまで、前のマップのまま動きます。",
+        Cause.RESTORED: "ルーターはバックアップの状態から再開しました。バックアップ後の通知は失われ、メッセージは"
+        "古い状態を示すことがあります。投稿待ちだったものはデッドレターとして保存されています: `router dead list`",
     },
     source="送信元",
     the_map="オーナーシップマップ",
+    the_database="データベース",
     over="解消:",
     times="回数",
     error="エラー",
     first="最初",
     last="最後",
     look="保存されています: `/api/v1/dead-letters` を参照。",
+    digest="まとめ",
+    incidents="インシデント {n} 件",
+    alerts="アラート {n} 件",
+    of_level="{level} {n}",
+    incidents_firing="インシデント {n} 件中 {firing} 件発生中",
+    none_firing="インシデント {n} 件、発生中なし",
+    first_deadline="最初の期限: {when}",
+    why_digest="インシデント {n} 件を緊急度順にまとめました。Slack が受け付けるのは 1 チャンネルに毎秒約 1 件です。",
+    digest_lines="終わった行は ✅ に変わります。次の通知でも発生中なら、個別のメッセージになります。",
+    nothing_dropped="破棄したものはありません。各行の詳細は ref で: {where}",
+    not_said="記載のない行: 期限なし、手順書なし。",
+    own_message="個別のメッセージあり",
+    refused_by="{team} の {channel}、{reason}",
+    unowned="担当なし {n} 件: 詳しい人を探し、マップに担当チームを追加してください。",
+    resent="（再送）最初の投稿への Slack の応答が失われました。二重に表示されている場合があります。",
     units=("日", "時間", "分", "秒"),
 )
 

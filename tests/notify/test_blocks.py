@@ -31,7 +31,7 @@ from router.core.model import (
     Via,
 )
 from router.notify import blocks
-from router.notify.blocks import Payload, plain, render, render_notice
+from router.notify.blocks import Payload, plain, render, render_notice, resent
 from router.notify.markup import escaped_units, units
 from router.notify.text import CEILING
 from tests.notify import cards
@@ -726,3 +726,32 @@ def test_header_names_the_job_and_not_its_run(job_name: str, named: str) -> None
     labels = {"alertname": "KubeJobFailed", "job_name": job_name, "namespace": "batch"}
     payload = render(card(alerts=(shown(labels=labels),), firing=1))
     assert named in header(payload)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        pytest.param(Language.ENGLISH, "(resend) Slack's answer to the first post was lost", id="English"),
+        pytest.param(Language.JAPANESE, "（再送）最初の投稿への Slack の応答が失われました", id="Japanese"),
+    ],
+)
+def test_a_message_that_may_stand_there_twice_says_so(language: Language, words: str) -> None:
+    """In its last line and first in its text; the rest of it is unchanged."""
+    payload = render(card(language=language))
+    again = resent(payload, language)
+    assert footer(again)[-1].startswith(words)
+    assert again.blocks[:-1] == payload.blocks
+    assert again.text.startswith(words)
+    assert again.text.endswith(payload.text)
+    assert resent(plain(payload), language).blocks == ()
+
+
+def test_the_worst_message_can_be_posted_again() -> None:
+    """The ceilings are so far below Slack's limits that this line may be beyond them."""
+    for facts in _worst("語" * 10_000):
+        again = resent(render(card(language=Language.JAPANESE, **facts)), Language.JAPANESE)
+        whole = [*again.blocks, *again.attachments]
+        assert len(json.dumps(whole)) <= blocks.BLOCKS_JSON_CEILING + 500
+        assert sum(units(str(node["text"])) for node in mrkdwn_of(whole)) <= blocks.BLOCKS_TEXT_CEILING + 100
+        assert units(again.text) <= CEILING + 100
+        assert len(again.blocks) <= 12
