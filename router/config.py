@@ -64,10 +64,10 @@ def settings(
         ownership=Path(ownership),
         database=database,
         listen=listen_address(listen),
-        slack_token=_secret("ROUTER_SLACK_TOKEN", environment),
+        slack_token=secret("ROUTER_SLACK_TOKEN", environment),
         slack_api_url=api_url,
-        intake_tokens=_secret("ROUTER_INTAKE_TOKENS", environment),
-        admin_token=_secret("ROUTER_ADMIN_TOKEN", environment),
+        intake_tokens=secret("ROUTER_INTAKE_TOKENS", environment),
+        admin_token=secret("ROUTER_ADMIN_TOKEN", environment),
         log_format=log_format,
         log_level=log_level,
     )
@@ -84,8 +84,8 @@ def settings(
     return found
 
 
-def _secret(name: str, environment: Mapping[str, str]) -> str | None:
-    """The variable, or the content of the file that `…_FILE` names. None where neither is set."""
+def secret(name: str, environment: Mapping[str, str]) -> str | None:
+    """The variable, or the content of the file that `…_FILE` names. None where neither is set. Raises CannotStart."""
     value, file = environment.get(name), environment.get(f"{name}_FILE")
     if value and file:
         raise CannotStart(f"{name} and {name}_FILE are both set. Keep one")

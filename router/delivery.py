@@ -1,45 +1,57 @@
 """From messages that should show something to Slack showing it: claim, commit, send, record.
 
 What was done is recorded last, so a crash repeats a message and never loses one. How often and how fast Slack may be
-called is `notify.pacing`; what an answer means is `core.retry`.
+called is `notify.pacing`, when it is not called at all `notify.breaker`; what an answer means is `core.retry`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 import structlog
 
-from router.core.cards import card, shown
-from router.core.errors import FAULTS, DeliveryFailed, NotUnderstood, StoreUnavailable
-from router.core.identifiers import text_of
-from router.core.incidents import Incident
-from router.core.model import Channel, FailureClass, MessageKind, Notification, Source, Undelivered
+from router.composing import Composer, Outgoing
+from router.core.errors import FAULTS, DeliveryFailed, StoreUnavailable
+from router.core.model import Channel, FailureClass, MessageKind, Undelivered
 from router.core.ownership import OwnershipMap
-from router.core.retry import backoff, treated_as
-from router.intake.reading import READ_INLINE_BYTES, read
-from router.notify.blocks import Payload, plain, render, render_move, render_notice
+from router.core.retry import REPLIES_REFUSED, backoff, treated_as
+from router.notify.blocks import Payload, resent
+from router.notify.breaker import Breaker
 from router.notify.pacing import Pacing
-from router.store import incidents, messages
+from router.notify.slack import Found
+from router.store import channels, sending
+from router.store.channels import Refused
 from router.store.database import Connection, Store
-from router.store.messages import Claimed
+from router.store.sending import Claimed
 from router.telemetry import Metrics
 
 log = structlog.get_logger()
 
 # Slack is given 10 s to answer (notify.slack); what a crash left in flight waits until that has surely passed.
 LEASE = timedelta(seconds=20)
+ANSWER_WITHIN_S = 10.0
 # How many calls to Slack may be under way. Its limits, not ours, decide the throughput.
 IN_FLIGHT = 16
 SHORTEST_WAIT_S = 0.001
+# A post whose answer was lost is looked for after the first of these, and is surely not there after the second.
+LOOK_AFTER = timedelta(seconds=2)
+ABSENT_AFTER = timedelta(seconds=8)
+# Slack takes few calls that read; what cannot be looked for now is looked for a little later.
+READ_LATER = timedelta(seconds=3)
+# How long a channel that refused is left alone before it is asked whether it takes messages again.
+REFUSED_FOR = timedelta(minutes=15)
+# What is told elsewhere in one transaction because its channel refuses.
+DIVERTED = 100
+# What ends when Slack can be reached again.
+OF_SLACK = (FailureClass.APP, FailureClass.WORKSPACE, FailureClass.NOT_SENT, FailureClass.AMBIGUOUS)
 
 
 class Sender(Protocol):
-    """How a message reaches Slack. Both raise DeliveryFailed and nothing else."""
+    """How a message reaches Slack. Its methods raise DeliveryFailed and nothing else."""
 
     async def post(
         self,
@@ -56,25 +68,23 @@ class Sender(Protocol):
         self, channel_id: str, ts: str, payload: Payload, *, delivery_id: str, group: str, revision: int
     ) -> None: ...
 
+    async def find(
+        self, channel_id: str, *, delivery_id: str, since: datetime, thread_ts: str | None = None
+    ) -> Found | None: ...
+
+    async def delete(self, channel_id: str, ts: str) -> None: ...
+
+    async def probe(self) -> None: ...
+
+    async def channel_takes(self, channel_id: str) -> str | None: ...
+
 
 @dataclass(slots=True)
 class SlackHealth:
     """What `/api/v1/status` says of Slack."""
 
-    state: str = "ok"  # or Slack's last word about the token, or the network's about the way there
-    channels_refused: set[str] = field(default_factory=set)  # channel ids
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outgoing:
-    """A message on its way."""
-
-    message: Claimed
-    channel_id: str
-    payload: Payload
-    group: str
-    reference: str | None  # the notification that its footer names
-    thread_ts: str | None = None  # of the message that it replies to
+    # Or Slack's last word about the token, the network's about the way there, or standby: another router delivers.
+    state: str = "ok"
 
 
 class Delivery:
@@ -92,6 +102,7 @@ class Delivery:
         metrics: Metrics,
         wanted: asyncio.Event,
         health: SlackHealth,
+        pacing: Pacing | None = None,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -101,10 +112,13 @@ class Delivery:
         self._jitter = jitter
         self._metrics = metrics
         self._wanted = wanted
-        self._pacing = Pacing()
+        self._composer = Composer(store=store, ownership=ownership)
+        self._pacing = pacing if pacing is not None else Pacing()
+        self._breaker = Breaker()
         self._under_way: set[asyncio.Task[None]] = set()
         self._sending: set[int] = set()  # the messages of these
-        self._unrecorded: deque[Callable[[Connection], None]] = deque()
+        self._probing: set[str] = set()  # channels that are asked whether they take messages again
+        self._unrecorded: deque[Callable[[Connection], object]] = deque()
         self._health = health
 
     async def step(self) -> float | None:
@@ -113,34 +127,38 @@ class Delivery:
         Raises StoreUnavailable; then nothing was sent.
         """
         await self._write_unrecorded()
-        now = self._monotonic()
+        if self._breaker.is_open:
+            await self._probe()
+            if self._breaker.probe_at is not None:
+                return max(SHORTEST_WAIT_S, self._breaker.probe_at - self._monotonic())
+        now, at = self._monotonic(), self._clock()
+        due_at, refused = await self._store.read(partial(_look, now=at))
         fallback = self._ownership().fallback.channel.id
-        free = IN_FLIGHT - len(self._under_way)
+        ask_at = self._ask_again(refused, at)
+        if due_at is None or due_at > at:
+            return _seconds_until(at, due_at, ask_at)
+        if closed := {channel: why for channel, why in refused.items() if channel != fallback}:
+            await self._divert(closed)
+        free = (1 if self._breaker.trial else IN_FLIGHT) - len(self._under_way)
         posts = min(free, self._pacing.posts_allowed(now))
         edits = min(free, self._pacing.edits_allowed(now))
         if posts or edits:
-            due_at = await self._store.read(messages.next_due)
-            if due_at is None:
-                return None
-            late = (due_at - self._clock()).total_seconds()
-            if late > 0:
-                return late
             claimed = await self._store.write(
                 partial(
-                    messages.claim,
-                    now=self._clock(),
+                    sending.claim,
+                    now=at,
                     lease=LEASE,
                     posts=posts,
                     edits=edits,
                     limit=free,
-                    blocked=self._pacing.blocked_channels(now),
+                    blocked=self._pacing.blocked_channels(now) | closed.keys(),
                     fallback=fallback,
+                    served=self._pacing.served,
+                    under_way=self._sending,
                 )
             )
             for message in claimed:
-                # A lease may end by a clock that jumped while its call is still under way: then it was only renewed.
-                if message.id not in self._sending:
-                    self._start(message, message.channel_id or fallback)
+                self._start(message, message.channel_id or fallback, claimed_at=now)
             if claimed:
                 return 0.0
         # Of the same instant as what was blocked: a channel that opened meanwhile must not be missed.
@@ -154,18 +172,23 @@ class Delivery:
 
     async def finish(self) -> None:
         """Wait for the calls that are under way; their answers are recorded."""
-        if self._under_way:
+        while self._under_way:
             await asyncio.wait(self._under_way)
         await self._write_unrecorded()
 
-    def _start(self, message: Claimed, channel_id: str) -> None:
+    # -- one message -------------------------------------------------------------------------------------------------
+
+    def _start(self, message: Claimed, channel_id: str, *, claimed_at: float) -> None:
         now = self._monotonic()
         if message.ts is None:
             self._pacing.post_started(channel_id, now)
         else:
-            self._pacing.edit_started(now)
+            self._pacing.edit_started(channel_id, now)
         self._sending.add(message.id)
-        task = asyncio.create_task(self._deliver(message, channel_id), name=f"delivery-{message.id}")
+        self._begin(self._deliver(message, channel_id, claimed_at=claimed_at), name=f"delivery-{message.id}")
+
+    def _begin(self, work: Coroutine[None, None, None], *, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
 
@@ -176,26 +199,112 @@ class Delivery:
             # The message's lease ends and it is tried again; what is broken must be seen.
             log.error("delivery_broken", error=f"{type(exc).__name__}: {exc}", exc_info=exc)
 
-    async def _deliver(self, message: Claimed, channel_id: str) -> None:
+    async def _deliver(self, message: Claimed, channel_id: str, *, claimed_at: float) -> None:
         try:
             try:
-                outgoing = await self._outgoing(message, channel_id)
+                outgoing = await self._composer.compose(message, channel_id)
             except FAULTS as exc:
                 await self._unrenderable(message, channel_id, exc)
                 return
             if outgoing is None:
-                await self._record(partial(messages.supersede, id=message.id, revision=message.revision))
+                await self._record(partial(sending.supersede, claimed=message))
                 return
             try:
-                ts = await self._send(outgoing)
+                if message.ts is None and message.asked_at is not None:
+                    await self._clear_up(outgoing, message.asked_at, claimed_at=claimed_at)
+                else:
+                    await self._send(outgoing, claimed_at=claimed_at)
             except DeliveryFailed as failed:
                 await self._failed(outgoing, failed)
-            else:
-                await self._delivered(outgoing, ts)
         finally:
             self._sending.discard(message.id)
             if message.ts is None:
                 self._pacing.post_ended(channel_id, self._monotonic())
+
+    async def _send(self, outgoing: Outgoing, *, claimed_at: float) -> None:
+        message = outgoing.message
+        if self._monotonic() - claimed_at > LEASE.total_seconds() - ANSWER_WITHIN_S:
+            # The process stood still meanwhile. Somebody else may send this as soon as the lease has ended.
+            log.warning("claim_outlived", message=message.id, incident=message.incident)
+            return
+        ts = message.ts
+        if ts is None:
+            ts = await self._sender.post(
+                outgoing.channel_id,
+                outgoing.payload,
+                delivery_id=outgoing.delivery_id,
+                group=outgoing.group,
+                revision=message.revision,
+                thread_ts=outgoing.thread_ts,
+            )
+        else:
+            await self._sender.update(
+                outgoing.channel_id,
+                ts,
+                outgoing.payload,
+                delivery_id=outgoing.delivery_id,
+                group=outgoing.group,
+                revision=message.revision,
+            )
+        await self._delivered(outgoing, ts, revision=message.revision)
+
+    async def _clear_up(self, outgoing: Outgoing, asked_at: datetime, *, claimed_at: float) -> None:
+        """Whether a post took effect whose answer was lost: look for it, and post again only if it is not there."""
+        message, now = outgoing.message, self._clock()
+        found: Found | None = None
+        known = True
+        if not self._pacing.reads_allowed(self._monotonic()):
+            await self._look_later(message, now + READ_LATER)
+            return
+        self._pacing.read_started(self._monotonic())
+        try:
+            found = await self._sender.find(
+                outgoing.channel_id,
+                delivery_id=outgoing.delivery_id,
+                since=asked_at,
+                thread_ts=outgoing.thread_ts,
+            )
+        except DeliveryFailed as failed:
+            if not _cannot_be_known(failed):
+                if failed.retry_after is not None:
+                    self._pacing.pause_reads(self._monotonic() + failed.retry_after.total_seconds())
+                await self._failed(outgoing, failed, looking=True)
+                return
+            known = False
+            log.warning("post_cannot_be_looked_for", message=message.id, reason=failed.reason)
+        if found is not None:
+            self._metrics.doubts.labels("found").inc()
+            await self._delivered(outgoing, found.ts, revision=min(found.revision, message.revision), adopted=True)
+            await self._delete(outgoing.channel_id, found.younger)
+            return
+        if known and asked_at <= now < asked_at + ABSENT_AFTER:
+            # Slack's history may lag behind what it accepted. (Asked later than now: the clock went back.)
+            await self._look_later(message, asked_at + ABSENT_AFTER)
+            return
+        self._metrics.doubts.labels("absent" if known else "resent").inc()
+        if not await self._store.write(partial(sending.ask, claimed=message, now=now)):
+            return  # somebody else has it by now
+        await self._send(outgoing if known else outgoing.marked(resent), claimed_at=claimed_at)
+
+    async def _look_later(self, message: Claimed, due_at: datetime) -> None:
+        await self._record(
+            partial(
+                sending.retry,
+                claimed=message,
+                failure=FailureClass.AMBIGUOUS,
+                error="its answer was lost",
+                due_at=due_at,
+                in_doubt=True,
+            )
+        )
+
+    async def _delete(self, channel_id: str, copies: Collection[str]) -> None:
+        """Copies of a message that was posted more than once: people need not read it twice."""
+        for ts in copies:
+            try:
+                await self._sender.delete(channel_id, ts)
+            except DeliveryFailed as failed:
+                log.warning("copy_not_deleted", channel=channel_id, ts=ts, reason=failed.reason)
 
     async def _unrenderable(self, message: Claimed, channel_id: str, exc: Exception) -> None:
         """A fault of ours: a dead letter that is seen, rather than the same fault every twenty seconds."""
@@ -203,79 +312,28 @@ class Delivery:
             "message_unrenderable", message=message.id, incident=message.incident, kind=message.kind, exc_info=exc
         )
         undelivered = _undelivered(message, channel_id, "cannot_be_rendered", self._ownership())
-        error = f"the router failed to render it ({type(exc).__name__})"
         await self._record(
-            partial(messages.give_up, claimed=message, error=error, undelivered=undelivered, now=self._clock())
-        )
-
-    async def _outgoing(self, message: Claimed, channel_id: str) -> _Outgoing | None:
-        """What Slack should show now, rendered from the stored bytes; None for a reply to what was never posted."""
-        ownership = self._ownership()
-        if message.notice is not None:
-            notice = render_notice(message.notice, ownership.language, ownership.fallback.mention)
-            return _Outgoing(
-                message=message,
-                channel_id=channel_id,
-                payload=plain(notice) if message.plain else notice,
-                group=message.notice.cause,
-                reference=message.notice.reference,
+            partial(
+                sending.give_up,
+                claimed=message,
+                failure=None,
+                error=f"the router failed to render it ({type(exc).__name__})",
+                undelivered=undelivered,
+                now=self._clock(),
             )
-        assert message.incident is not None, "a message is of an incident or a notice"  # noqa: S101
-        found = await self._store.read(partial(incidents.with_bodies, id=message.incident, needed=_words_needed))
-        thread_ts = None
-        if message.kind is MessageKind.MOVED:
-            thread_ts = await self._store.read(partial(messages.root_ts, incident=message.incident))
-            if thread_ts is None:
-                return None
-        incident, bodies = found.incident, found.bodies
-        large = sum(len(body) for _, body in bodies.values()) > READ_INLINE_BYTES
-        told = await asyncio.to_thread(_read, bodies) if large else _read(bodies)
-        shows = card(
-            incident,
-            kind=message.kind,
-            told=told,
-            ownership=ownership,
-            decided_by=found.map,
-            undelivered=message.undelivered,
-        )
-        payload = render_move(shows) if message.kind is MessageKind.MOVED else render(shows)
-        return _Outgoing(
-            message=message,
-            channel_id=channel_id,
-            payload=plain(payload) if message.plain else payload,
-            group=incident.group,
-            reference=shows.reference,
-            thread_ts=thread_ts,
         )
 
-    async def _send(self, outgoing: _Outgoing) -> str:
-        message = outgoing.message
-        delivery_id = f"{message.incident or 'notice'}.{message.kind}.{message.id}"
-        if message.ts is None:
-            return await self._sender.post(
-                outgoing.channel_id,
-                outgoing.payload,
-                delivery_id=delivery_id,
-                group=outgoing.group,
-                revision=message.revision,
-                thread_ts=outgoing.thread_ts,
-            )
-        await self._sender.update(
-            outgoing.channel_id,
-            message.ts,
-            outgoing.payload,
-            delivery_id=delivery_id,
-            group=outgoing.group,
-            revision=message.revision,
-        )
-        return message.ts
+    # -- what came of it ---------------------------------------------------------------------------------------------
 
-    async def _delivered(self, outgoing: _Outgoing, ts: str) -> None:
+    async def _delivered(self, outgoing: Outgoing, ts: str, *, revision: int, adopted: bool = False) -> None:
         message, now = outgoing.message, self._clock()
-        await self._record(partial(messages.delivered, id=message.id, revision=message.revision, ts=ts, now=now))
+        await self._record(partial(sending.delivered, claimed=message, ts=ts, revision=revision, now=now))
+        if self._breaker.succeeded():
+            await self._slack_is_back()
         self._health.state = "ok"
-        self._health.channels_refused.discard(outgoing.channel_id)
         self._metrics.delivery_seconds.observe((now - message.wanted_at).total_seconds())
+        if message.kind is MessageKind.DIGEST and message.ts is None:
+            self._metrics.digests.inc()
         log.info(
             "message_delivered",
             notification=outgoing.reference,
@@ -286,23 +344,15 @@ class Delivery:
             ts=ts,
             attempt=message.attempt,
             edited=message.ts is not None,
+            adopted=adopted,
         )
 
-    async def _record(self, work: Callable[[Connection], None]) -> None:
-        """Write down what Slack did. Where the disk refuses, it is kept in mind and written before anything is sent."""
-        try:
-            await self._store.write(work)
-        except StoreUnavailable:
-            self._unrecorded.append(work)
+    async def _failed(self, outgoing: Outgoing, failed: DeliveryFailed, *, looking: bool = False) -> None:
+        """What Slack's refusal means for the message (docs/reference/slack-outcomes.md).
 
-    async def _write_unrecorded(self) -> None:
-        while self._unrecorded:
-            await self._store.write(self._unrecorded[0])
-            self._unrecorded.popleft()
-
-    async def _failed(self, outgoing: _Outgoing, failed: DeliveryFailed) -> None:
+        `looking`: it was not sent, only looked for, and the doubt stays.
+        """
         message, channel_id, now = outgoing.message, outgoing.channel_id, self._clock()
-        ownership = self._ownership()
         failure = treated_as(failed.failure, attempt=message.attempt)
         facts = {
             "notification": outgoing.reference,
@@ -311,37 +361,58 @@ class Delivery:
             "kind": message.kind,
             "channel": channel_id,
             "reason": failed.reason,
+            "failure": failure,
             "attempt": message.attempt,
         }
+        if outgoing.thread_ts is not None and (failure is FailureClass.ROOT_GONE or failed.reason in REPLIES_REFUSED):
+            # Nothing can be said below that message. What it says itself is edited, and finds out where it is gone.
+            log.warning("reply_refused", **facts)
+            await self._record(partial(sending.supersede, claimed=message))
+            return
         if failure is FailureClass.CONTENT and not message.plain:
             log.warning("message_degraded", **facts)
-            await self._record(partial(messages.degrade, id=message.id, error=failed.reason, now=now))
+            await self._record(partial(sending.degrade, claimed=message, error=failed.reason, now=now))
             return
         if failure is FailureClass.ROOT_GONE and message.ts is not None:
             log.warning("message_gone", **facts)
-            await self._record(partial(messages.forget_root, id=message.id, error=failed.reason, now=now))
+            await self._record(partial(sending.forget_root, claimed=message, error=failed.reason, now=now))
             return
-        if failure is FailureClass.CHANNEL:
-            self._health.channels_refused.add(channel_id)
-        gives_up = failure is FailureClass.CONTENT or (
-            # The fallback channel is the last one there is: its messages are kept until it takes them. Those that name
-            # no channel go to the one of the map in force, which may be another by now.
-            failure is FailureClass.CHANNEL
-            and message.channel_id is not None
-            and channel_id != ownership.fallback.channel.id
-        )
-        if gives_up:
+        # The fallback channel is the last one there is: its messages are kept until it takes them. Those that name no
+        # channel go to the one of the map in force, which may be another by now.
+        last_resort = message.channel_id is None or channel_id == self._ownership().fallback.channel.id
+        if failure is FailureClass.CONTENT or (failure is FailureClass.CHANNEL and not last_resort):
             log.error("message_undeliverable", **facts)
-            undelivered = _undelivered(message, channel_id, failed.reason, ownership)
             await self._record(
-                partial(messages.give_up, claimed=message, error=failed.reason, undelivered=undelivered, now=now)
+                partial(self._give_up, outgoing=outgoing, failure=failure, reason=failed.reason, now=now)
             )
             return
         wait = backoff(message.attempt, failure=failure, retry_after=failed.retry_after, jitter=self._jitter())
+        doubted = failure is FailureClass.AMBIGUOUS and message.ts is None and not looking
+        if doubted:
+            wait = max(wait, LOOK_AFTER)
+            self._metrics.doubts.labels("asked").inc()
         self._hold(message, channel_id, failure, wait, failed)
         if message.attempt == 1:
             log.warning("delivery_failed", **facts, retry_in_s=round(wait.total_seconds(), 1))
-        await self._record(partial(messages.retry, id=message.id, error=failed.reason, due_at=now + wait))
+        await self._record(
+            partial(
+                sending.retry,
+                claimed=message,
+                failure=failure,
+                error=failed.reason,
+                due_at=now + wait,
+                in_doubt=doubted or looking,
+            )
+        )
+
+    def _give_up(
+        self, connection: Connection, *, outgoing: Outgoing, failure: FailureClass, reason: str, now: datetime
+    ) -> None:
+        message, channel_id = outgoing.message, outgoing.channel_id
+        if failure is FailureClass.CHANNEL:
+            channels.refuse(connection, channel_id, reason=reason, now=now, probe_at=now + REFUSED_FOR)
+        undelivered = _undelivered(message, channel_id, reason, self._ownership())
+        sending.give_up(connection, message, failure=failure, error=reason, undelivered=undelivered, now=now)
 
     def _hold(
         self, message: Claimed, channel_id: str, failure: FailureClass, wait: timedelta, failed: DeliveryFailed
@@ -354,31 +425,136 @@ class Delivery:
                 self._pacing.post_refused(channel_id, until=until, now=now)
             else:
                 self._pacing.pause_edits(until)
-        if failure in (FailureClass.APP, FailureClass.WORKSPACE):
-            self._pacing.pause_posts(until)
-            self._pacing.pause_edits(until)
-        if failure in (FailureClass.APP, FailureClass.WORKSPACE, FailureClass.NOT_SENT):
-            self._health.state = failed.reason
+        if failure is FailureClass.CHANNEL:
+            log.critical("fallback_channel_refuses", channel=channel_id, reason=failed.reason)
+            self._pacing.close(channel_id, until)
+        if self._breaker.failed(failed, now, jitter=self._jitter()):
+            log.error("slack_away", reason=failed.reason, failure=failure)
+        if self._breaker.reason is not None:
+            self._health.state = self._breaker.reason
 
+    # -- Slack as a whole, and channels ------------------------------------------------------------------------------
 
-def _read(bodies: Mapping[int, tuple[Source, bytes]]) -> dict[int, Notification]:
-    """The notifications whose words a message shows."""
-    told = {}
-    for identifier, (source, body) in bodies.items():
+    async def _probe(self) -> None:
+        """Ask Slack whether it is there, when that is due."""
+        if not self._breaker.probe_due(self._monotonic()):
+            return
+        self._breaker.probe_started(self._monotonic(), jitter=self._jitter())
         try:
-            told[identifier] = read(source, body)
-        except NotUnderstood as exc:
-            # It could be read when it was decided; a newer router reads more strictly. The message says less.
-            log.warning("notification_unreadable_now", notification=text_of(identifier), error=str(exc))
-    return told
+            await self._sender.probe()
+        except DeliveryFailed as failed:
+            self._breaker.probe_failed(failed, self._monotonic(), jitter=self._jitter())
+            if self._breaker.reason is not None:
+                self._health.state = self._breaker.reason
+        else:
+            if self._breaker.probe_succeeded():
+                await self._slack_is_back()
+
+    async def _slack_is_back(self) -> None:
+        self._health.state = "ok"
+        log.info("slack_back")
+        await self._record(partial(sending.hurry, failures=OF_SLACK, now=self._clock()))
+
+    async def _divert(self, refused: Mapping[str, Refused]) -> None:
+        """Tell the fallback channel what is meant for channels that refuse."""
+        now, ownership = self._clock(), self._ownership()
+
+        def divert(connection: Connection) -> list[Claimed]:
+            claimed = sending.claim_refused(
+                connection, now=now, lease=LEASE, channels=refused, limit=DIVERTED, under_way=self._sending
+            )
+            for message in claimed:
+                channel_id = message.channel_id or ""
+                reason = refused[channel_id].reason
+                sending.give_up(
+                    connection,
+                    message,
+                    failure=FailureClass.CHANNEL,
+                    error=reason,
+                    undelivered=_undelivered(message, channel_id, reason, ownership),
+                    now=now,
+                )
+            return claimed
+
+        for message in await self._store.write(divert):
+            log.error(
+                "message_undeliverable",
+                message=message.id,
+                incident=message.incident,
+                kind=message.kind,
+                channel=message.channel_id,
+                reason=refused[message.channel_id or ""].reason,
+                failure=FailureClass.CHANNEL,
+                attempt=message.attempt,
+            )
+
+    def _ask_again(self, refused: Mapping[str, Refused], at: datetime) -> datetime | None:
+        """Ask channels whose time has come whether they take messages again; when the next one's comes."""
+        for channel_id, why in refused.items():
+            if why.probe_at <= at and channel_id not in self._probing:
+                self._probing.add(channel_id)
+                self._begin(self._ask_channel(channel_id), name=f"probe-{channel_id}")
+        return min((why.probe_at for why in refused.values() if why.probe_at > at), default=None)
+
+    async def _ask_channel(self, channel_id: str) -> None:
+        try:
+            try:
+                reason = await self._sender.channel_takes(channel_id)
+            except DeliveryFailed as failed:
+                reason = failed.reason
+            now = self._clock()
+            if reason is None:
+                log.info("channel_readmitted", channel=channel_id)
+                await self._record(partial(channels.readmit, channel_id=channel_id))
+            else:
+                await self._record(
+                    partial(channels.refuse, channel_id=channel_id, reason=reason, now=now, probe_at=now + REFUSED_FOR)
+                )
+        finally:
+            self._probing.discard(channel_id)
+
+    # -- the record --------------------------------------------------------------------------------------------------
+
+    async def _record(self, work: Callable[[Connection], object]) -> None:
+        """Write down what Slack did. Where the disk refuses, it is kept in mind and written before anything is sent."""
+        try:
+            await self._store.write(partial(self._written, work=work))
+        except StoreUnavailable:
+            self._unrecorded.append(work)
+
+    def _written(self, connection: Connection, *, work: Callable[[Connection], object]) -> None:
+        if work(connection) is False:
+            self._metrics.stale_records.inc()
+
+    async def _write_unrecorded(self) -> None:
+        while self._unrecorded:
+            await self._store.write(partial(self._written, work=self._unrecorded[0]))
+            self._unrecorded.popleft()
 
 
-def _words_needed(incident: Incident) -> set[int]:
-    return {tracked.notification for _, tracked in shown(incident)}
+def _look(connection: Connection, *, now: datetime) -> tuple[datetime | None, Mapping[str, Refused]]:
+    return sending.next_due(connection, now=now), channels.refused(connection)
+
+
+def _seconds_until(at: datetime, *instants: datetime | None) -> float | None:
+    waits = [(instant - at).total_seconds() for instant in instants if instant is not None]
+    return max(SHORTEST_WAIT_S, min(waits)) if waits else None
+
+
+def _cannot_be_known(failed: DeliveryFailed) -> bool:
+    """Whether looking again would not help either: the history is closed to us, or too long."""
+    if failed.failure is FailureClass.APP:
+        return failed.reason in ("missing_scope", "not_allowed_token_type", "method_deprecated", "unknown_method")
+    return failed.reason == "history_too_long" or failed.failure in (
+        FailureClass.CHANNEL,
+        FailureClass.CONTENT,
+        FailureClass.ROOT_GONE,
+        FailureClass.UNKNOWN,
+    )
 
 
 def _undelivered(message: Claimed, channel_id: str, reason: str, ownership: OwnershipMap) -> Undelivered | None:
-    if message.kind is not MessageKind.ROOT:
+    if message.kind not in (MessageKind.ROOT, MessageKind.DIGEST):
         return None  # a copy is nobody's duty, and a message of the fallback channel has nowhere else to go
     named = {channel.id: channel for channel in ownership.channels}
     return Undelivered(channel=named.get(channel_id, Channel(name=channel_id, id=channel_id)), reason=reason)

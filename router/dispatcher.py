@@ -14,8 +14,9 @@ from router.core.identifiers import text_of
 from router.core.model import NotificationState
 from router.core.ownership import OwnershipMap
 from router.intake.reading import READ_INLINE_BYTES, read
+from router.leadership import Lease
 from router.store import inbox
-from router.store.database import Store
+from router.store.database import Connection, Store
 from router.store.decisions import Reading, Settled, decide_all, known_of, settle
 from router.store.inbox import Stored
 from router.telemetry import Metrics
@@ -60,7 +61,7 @@ class Step:
 
 
 class Dispatcher:
-    """Decides waiting notifications in the order of their arrival. One per database."""
+    """Decides waiting notifications in the order of their arrival. One per database: who has the lease."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Dispatcher:
         wanted: asyncio.Event,
         arrivals: Callable[[], int],
         cpu_clock: Callable[[], float],
+        lease: Lease,
     ) -> None:
         self._store = store
         self._ownership = ownership
@@ -80,11 +82,12 @@ class Dispatcher:
         self._wanted = wanted
         self._arrivals = arrivals
         self._cpu_clock = cpu_clock
+        self._lease = lease
         self._began = clock()
         self._arrivals_before = 0
 
     async def step(self) -> Step:
-        """Decide one batch. Raises StoreUnavailable, and then nothing was decided."""
+        """Decide one batch. Raises StoreUnavailable or LeaseLost, and then nothing was decided."""
         began, arrivals = self._clock(), self._arrivals()
         arrived, elapsed_s = arrivals - self._arrivals_before, (began - self._began).total_seconds()
         self._began, self._arrivals_before = began, arrivals
@@ -123,7 +126,9 @@ class Dispatcher:
             settled, cpu_s = await self._computed(
                 partial(decide_all, readings, known, ownership=ownership), large=large
             )
-            await self._store.write(partial(settle, settled=settled, revision=ownership.revision, now=self._clock()))
+            await self._store.write(
+                partial(self._write, settled=settled, revision=ownership.revision, now=self._clock())
+            )
         except FAULTS as exc:
             # A fault of ours. One notification must not sink its neighbours, nor stop those behind it.
             if len(readings) > 1:
@@ -134,6 +139,10 @@ class Dispatcher:
         for outcome in settled:
             self._tell(outcome)
         return cpu_s
+
+    def _write(self, connection: Connection, *, settled: Sequence[Settled], revision: str, now: datetime) -> None:
+        self._lease.require(connection)
+        settle(connection, settled, revision=revision, now=now)
 
     def _tell(self, outcome: Settled) -> None:
         identifier = text_of(outcome.reading.id)

@@ -15,6 +15,7 @@ from router.core.ownership import OwnershipMap
 from router.core.reassignment import Evidence, Reassignment, reassign
 from router.core.routing import Wanted
 from router.intake.reading import READ_INLINE_BYTES, read
+from router.leadership import Lease
 from router.store import inbox, incidents, messages
 from router.store.database import Connection, Store
 from router.telemetry import Metrics
@@ -42,7 +43,9 @@ class Reassigner:
         clock: Callable[[], datetime],
         metrics: Metrics,
         wanted: asyncio.Event,
+        lease: Lease,
     ) -> None:
+        self._lease = lease
         self._store = store
         self._ownership = ownership
         self._clock = clock
@@ -55,7 +58,10 @@ class Reassigner:
         self._one_by_one_until = ""
 
     async def step(self) -> bool:
-        """Look at one batch; whether there may be more. Raises StoreUnavailable, and then nothing was changed."""
+        """Look at one batch; whether there may be more.
+
+        Raises StoreUnavailable or LeaseLost, and then nothing was changed.
+        """
         ownership = self._ownership()
         if ownership is self._done:
             return False
@@ -72,7 +78,7 @@ class Reassigner:
             read_bytes += await self._look_at(looked_at[-1], changes, ownership)
         try:
             await self._store.write(
-                partial(_save, changed=changes.saved, wanted=tuple(changes.wanted), now=self._clock())
+                partial(self._save, changed=changes.saved, wanted=tuple(changes.wanted), now=self._clock())
             )
         except FAULTS as exc:
             # A fault of ours. One incident must not keep the others with whom the map takes them from.
@@ -109,6 +115,13 @@ class Reassigner:
         except FAULTS as exc:
             _not_reassignable(incident, exc)
         return evidence.read_bytes
+
+    def _save(
+        self, connection: Connection, *, changed: Sequence[Incident], wanted: Sequence[Wanted], now: datetime
+    ) -> None:
+        self._lease.require(connection)
+        incidents.save(connection, changed)
+        messages.want(connection, wanted, now=now)
 
     def _tell(self, moves: Sequence[tuple[Incident, Move]], *, revision: str) -> None:
         for incident, move in moves:
@@ -167,11 +180,6 @@ class _Changes:
     @property
     def saved(self) -> tuple[Incident, ...]:
         return tuple(self._changed.values())
-
-
-def _save(connection: Connection, *, changed: Sequence[Incident], wanted: Sequence[Wanted], now: datetime) -> None:
-    incidents.save(connection, changed)
-    messages.want(connection, wanted, now=now)
 
 
 class _Evidence:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import random
 import secrets
 import signal
@@ -10,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,8 +22,8 @@ import uvloop
 
 from router.active_map import ActiveMap
 from router.api import Api
-from router.config import Address, Settings
-from router.core.errors import CannotStart, OwnershipFileInvalid, StoreUnavailable
+from router.config import Address, Settings, secret
+from router.core.errors import CannotStart, LeaseLost, OwnershipFileInvalid, StoreUnavailable
 from router.core.ownership import OwnershipMap
 from router.delivery import Delivery, SlackHealth
 from router.dispatcher import Dispatcher
@@ -30,10 +31,13 @@ from router.inbox import DurableInbox
 from router.intake.http import Intake
 from router.intake.protocol import BACKLOG, raise_file_limit, uvicorn_settings
 from router.intake.tokens import IntakeTokens
+from router.leadership import Lease, SharedLease, SoleLease
+from router.notify.pacing import CHANNEL_SPACING_S, Pacing
 from router.notify.slack import API_URL, SlackSender
 from router.reassigner import Reassigner
-from router.store import inbox
-from router.store.database import ENGINE, Store
+from router.retention import Retention
+from router.store import inbox, leases
+from router.store.database import Store
 from router.telemetry import Metrics
 
 if TYPE_CHECKING:
@@ -41,8 +45,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# Everything is woken by an event. The poll is for what no event tells: a lease that ended, a wake-up that was lost.
+# Everything is woken by an event. The poll is for what no event tells: a lease that ended, a wake-up that was lost; and
+# of several routers on one database, what another one took or decided.
 POLL_S = 5.0
+POLL_SHARED_S = 0.25
+# How often it is looked whether there is something to delete.
+PRUNE_S = 60.0
+# How often the database is asked for its time.
+CLOCK_S = 10.0
 AFTER_FAILURE_S = 1.0
 # How often the map's files are looked at. Polled, because a file system over the network tells of no change.
 WATCH_S = 2.0
@@ -50,6 +60,29 @@ WATCH_S = 2.0
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+class DatabaseClock:
+    """The time of a database that several routers use: all of them read one clock, and none jumps with its machine's.
+
+    Between two looks it goes on with the machine's monotonic clock. Until the first it is the machine's.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._anchor, self._at = now(), time.monotonic()
+
+    def __call__(self) -> datetime:
+        return self._anchor + timedelta(seconds=time.monotonic() - self._at)
+
+    async def step(self) -> float:
+        """Look once; the seconds until the next time. Raises StoreUnavailable."""
+        asked_at = time.monotonic()
+        told = await self._store.time()
+        answered_at = time.monotonic()
+        if told is not None:
+            self._anchor, self._at = told, (asked_at + answered_at) / 2
+        return CLOCK_S
 
 
 def run(settings: Settings) -> None:
@@ -61,23 +94,46 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     metrics = Metrics()
-    ownership = ActiveMap(settings.ownership, clock=now, metrics=metrics)
     tokens = IntakeTokens.parse(settings.intake_tokens) if settings.intake_tokens is not None else IntakeTokens()
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(closing(_listening(settings.listen)))
         store = Store(settings.database, append=inbox.append, metrics=metrics)
+        ownership = ActiveMap(settings.ownership, clock=now, metrics=metrics)
         stack.push_async_callback(store.close)
         store.open(asyncio.get_running_loop())
-        port = listening.getsockname()[1]
-        try:
-            last_id = await store.read(inbox.last_id)
-        except StoreUnavailable as exc:
-            raise CannotStart(
-                f"ROUTER_DATABASE {settings.database}: {exc}. Restore a backup, or name a new file"
-            ) from exc
+        clock = await _clock(store)
+        last_id = await _last_id(store)
         await ownership.keep_in(store)
-        router = _Router(settings, ownership, store, tokens, metrics, port=port, last_id=last_id)
+        router = _Router(
+            settings,
+            ownership,
+            store,
+            tokens,
+            metrics,
+            clock=clock,
+            port=listening.getsockname()[1],
+            last_id=last_id,
+        )
         await router.serve(listening)
+
+
+async def _clock(store: Store) -> Callable[[], datetime]:
+    if not store.shared:
+        return now
+    clock = DatabaseClock(store)
+    with suppress(StoreUnavailable):  # it is looked at again every few seconds
+        await clock.step()
+    return clock
+
+
+async def _last_id(store: Store) -> int:
+    """The newest notification's id, so that ids go on from there, also after a clock that went backwards."""
+    try:
+        return await store.read(inbox.last_id)
+    except StoreUnavailable as exc:
+        if store.shared:  # it may come back; until then senders are told to come again
+            return 0
+        raise CannotStart(f"ROUTER_DATABASE: {exc}. Restore a backup, or name a new file") from exc
 
 
 class _Router:
@@ -91,10 +147,17 @@ class _Router:
         tokens: IntakeTokens,
         metrics: Metrics,
         *,
+        clock: Callable[[], datetime],
         port: int,
         last_id: int,
     ) -> None:
         self._settings = settings
+        self._slack_token = settings.slack_token
+        self._clock = clock
+        self._holder = f"{socket.gethostname()}:{port}:{secrets.token_hex(4)}"
+        self._leases: list[SharedLease] = []
+        self._deciding = self._lease(leases.DECIDING, store)
+        self._delivering = self._lease(leases.DELIVERING, store)
         self._ownership = ownership
         self._store = store
         self._tokens = tokens
@@ -124,19 +187,34 @@ class _Router:
         deciding = loop.create_task(self._decide(), name="dispatcher")
         delivering = loop.create_task(self._deliver(preview), name="delivery")
         watching = loop.create_task(self._watch(), name="map")
+        pruning = loop.create_task(self._prune(), name="retention")
+        together = loop.create_task(self._keep_together(), name="leases")
         # What was made until now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
         self._say_ready(preview)
         stopped = loop.create_task(self._stopping.wait())
-        await asyncio.wait((answering, deciding, delivering, watching, stopped), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            (answering, deciding, delivering, watching, pruning, together, stopped), return_when=asyncio.FIRST_COMPLETED
+        )
         self._stop(None)
         server.should_exit = True
         await answering
         await deciding
         await delivering
         await watching
+        await pruning
+        await together
+        for lease in self._leases:
+            await lease.let_go()
         log.info("stopped")
+
+    def _lease(self, name: str, store: Store) -> Lease:
+        if not store.shared:
+            return SoleLease()
+        lease = SharedLease(name, store=store, holder=self._holder, clock=self._clock, monotonic=time.monotonic)
+        self._leases.append(lease)
+        return lease
 
     def _app(self, preview: "_Preview | None") -> Intake:
         api = Api(
@@ -144,15 +222,17 @@ class _Router:
             ownership=self._ownership,
             health=self._health,
             metrics=self._metrics,
-            clock=now,
+            clock=self._clock,
             draining=self._stopping.is_set,
             map_changed=self._map_changed,
+            replayed=self._map_changed,
+            drawn=lambda: random.getrandbits(20),
         )
         return Intake(
             inbox=self._inbox,
             tokens=self._tokens,
             metrics=self._metrics,
-            clock=now,
+            clock=self._clock,
             otherwise=api.app(
                 admin_token=self._settings.admin_token,
                 preview=None if preview is None else preview.app,
@@ -184,7 +264,7 @@ class _Router:
             map=ownership.file,
             revision=ownership.revision[:12],
             teams=len(ownership.teams),
-            database=ENGINE,
+            database=self._store.engine,
         )
         if preview is not None:
             log.warning(
@@ -199,21 +279,29 @@ class _Router:
         dispatcher = Dispatcher(
             store=self._store,
             ownership=self._ownership,
-            clock=now,
+            clock=self._clock,
             metrics=self._metrics,
             wanted=self._wanted,
             arrivals=lambda: self._inbox.arrivals,
             cpu_clock=time.thread_time,
+            lease=self._deciding,
         )
 
         reassigner = Reassigner(
-            store=self._store, ownership=self._ownership, clock=now, metrics=self._metrics, wanted=self._wanted
+            store=self._store,
+            ownership=self._ownership,
+            clock=self._clock,
+            metrics=self._metrics,
+            wanted=self._wanted,
+            lease=self._deciding,
         )
 
         async def step() -> float | None:
+            if not self._deciding.held:
+                return None
             decided = await dispatcher.step()
             reassigned = await reassigner.step()
-            if (rest_s := decided.rest_s(now=now())) > 0:
+            if (rest_s := decided.rest_s(now=self._clock())) > 0:
                 await _wait(self._stopping, rest_s)
             return 0.0 if decided.more or reassigned else None
 
@@ -237,27 +325,87 @@ class _Router:
             metrics=self._metrics,
             proxy=None if preview is not None else _proxy(self._settings.slack_api_url or API_URL),
         )
-        delivery = Delivery(
+        delivery: Delivery | None = None
+
+        async def step() -> float | None:
+            nonlocal delivery
+            if not self._delivering.held:
+                if delivery is not None:
+                    await delivery.finish()
+                    delivery = None
+                self._health.state = "standby"
+                return None
+            if delivery is None:
+                delivery = self._new_delivery(sender)
+            if self._health.state != "ok" and preview is None:
+                self._take_new_token(sender)
+            return await delivery.step()
+
+        try:
+            await self._keep_doing("delivery", step, woken=self._wanted)
+            if delivery is not None:
+                await delivery.finish()
+        finally:
+            await sender.close()
+
+    def _take_new_token(self, sender: SlackSender) -> None:
+        """A token that was revoked is replaced in its file; nobody should have to restart the router for that."""
+        try:
+            token = secret("ROUTER_SLACK_TOKEN", os.environ)
+        except CannotStart as exc:
+            log.warning("slack_token_unreadable", error=str(exc))
+            return
+        if token is not None and token != self._slack_token:
+            self._slack_token = token
+            sender.use_token(token)
+            log.info("slack_token_changed")
+
+    def _new_delivery(self, sender: SlackSender) -> Delivery:
+        self._health.state = "ok"
+        # The router that delivered until now may have posted a moment ago.
+        spaced = time.monotonic() + CHANNEL_SPACING_S if self._store.shared else None
+        return Delivery(
             store=self._store,
             sender=sender,
             ownership=self._ownership,
-            clock=now,
+            clock=self._clock,
             monotonic=time.monotonic,
             jitter=random.random,
             metrics=self._metrics,
             wanted=self._wanted,
             health=self._health,
+            pacing=Pacing(closed_until=spaced),
         )
-        try:
-            await self._keep_doing("delivery", delivery.step, woken=self._wanted)
-            await delivery.finish()
-        finally:
-            await sender.close()
+
+    async def _prune(self) -> None:
+        retention = Retention(store=self._store, clock=self._clock, metrics=self._metrics)
+
+        async def step() -> float | None:
+            return await retention.step() if self._deciding.held else None
+
+        await self._keep_doing("retention", step, woken=self._stopping, poll_s=PRUNE_S)
+
+    async def _keep_together(self) -> None:
+        """Renew the leases and follow the database's clock, where several routers use one database."""
+        steps: list[Callable[[], Awaitable[float | None]]] = [lease.step for lease in self._leases]
+        if isinstance(self._clock, DatabaseClock):
+            steps.append(self._clock.step)
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(self._keep_doing("leases", step, woken=self._stopping, poll_s=CLOCK_S))
+            await self._stopping.wait()
 
     async def _keep_doing(
-        self, name: str, step: Callable[[], Awaitable[float | None]], *, woken: asyncio.Event
+        self,
+        name: str,
+        step: Callable[[], Awaitable[float | None]],
+        *,
+        woken: asyncio.Event,
+        poll_s: float | None = None,
     ) -> None:
         """Repeat `step` until the router stops: at once, after the seconds it returns, or when woken."""
+        if poll_s is None:
+            poll_s = POLL_SHARED_S if self._store.shared else POLL_S
         while not self._stopping.is_set():
             if woken is not self._stopping:
                 woken.clear()
@@ -266,13 +414,16 @@ class _Router:
             except StoreUnavailable:  # the store has said so; what is due stays due
                 self._metrics.loop_failures.labels(name).inc()
                 wait_s = AFTER_FAILURE_S
+            except LeaseLost as exc:  # another router does it now
+                log.info("lease_lost", loop=name, error=str(exc))
+                wait_s = AFTER_FAILURE_S
             except Exception:
                 self._metrics.loop_failures.labels(name).inc()
                 log.exception("loop_failed", loop=name)
                 wait_s = AFTER_FAILURE_S
             if wait_s == 0.0:
                 continue
-            await _wait(woken, POLL_S if wait_s is None else min(wait_s, POLL_S))
+            await _wait(woken, poll_s if wait_s is None else min(wait_s, poll_s))
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

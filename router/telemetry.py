@@ -15,6 +15,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from router.core.model import FailureClass, MapVersion, MessageState, NotificationState, Source
 
 INTAKE_CODES = ("200", "202", "401", "403", "405", "413", "503")
+SLACK_METHODS = (
+    "chat.postMessage",
+    "chat.update",
+    "chat.delete",
+    "conversations.history",
+    "conversations.replies",
+    "conversations.info",
+    "auth.test",
+)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -56,6 +65,15 @@ class Metrics:
             registry=self.registry,
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
         )
+        # retention
+        self.pruned_rows = Counter(
+            "router_pruned_rows_total",
+            "Rows deleted because what they tell of ended thirty days ago",
+            ["table"],
+            registry=self.registry,
+        )
+        for table in ("notifications", "bodies", "incidents", "messages", "tellings"):
+            self.pruned_rows.labels(table)
         # delivery
         self.slack_calls = Counter(
             "router_slack_calls_total",
@@ -63,7 +81,7 @@ class Metrics:
             ["method", "outcome"],
             registry=self.registry,
         )
-        for method in ("chat.postMessage", "chat.update"):
+        for method in SLACK_METHODS:
             for outcome in ("ok", *FailureClass):
                 self.slack_calls.labels(method, outcome)
         self.slack_seconds = Histogram(
@@ -72,6 +90,26 @@ class Metrics:
             ["method"],
             registry=self.registry,
             buckets=SECONDS,
+        )
+        for method in SLACK_METHODS:
+            self.slack_seconds.labels(method)
+        self.doubts = Counter(
+            "router_delivery_doubts_total",
+            "Posts whose answer was lost, and what became of the doubt",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in ("asked", "found", "absent", "resent"):
+            self.doubts.labels(outcome)
+        self.digests = Counter(
+            "router_digests_posted_total",
+            "Messages that stand for many that waited for the same channel",
+            registry=self.registry,
+        )
+        self.stale_records = Counter(
+            "router_stale_records_total",
+            "Answers of Slack that came after their claim had gone to somebody else",
+            registry=self.registry,
         )
         # decisions
         self.notifications = Counter(
@@ -99,7 +137,7 @@ class Metrics:
             ["loop"],
             registry=self.registry,
         )
-        for loop in ("dispatcher", "delivery", "map"):
+        for loop in ("dispatcher", "delivery", "map", "retention", "leases"):
             self.loop_failures.labels(loop)
         # sums, read from the store when they are asked for
         self._law_notifications = Gauge(
@@ -126,6 +164,9 @@ class Metrics:
         self._incidents_open = Gauge("router_incidents_open", "Incidents with a firing alert", registry=self.registry)
         self._incidents_orphaned = Gauge(
             "router_incidents_orphaned", "Open incidents that no team owns", registry=self.registry
+        )
+        self._channels_refused = Gauge(
+            "router_channels_refused", "Channels that refused, and are asked again later", registry=self.registry
         )
         self._map_ok = Gauge(
             "router_map_last_reload_successful", "0 while a broken file is kept out", registry=self.registry
@@ -166,6 +207,7 @@ class Metrics:
         oldest_pending_s: float,
         incidents_open: int,
         incidents_orphaned: int,
+        channels_refused: int,
     ) -> None:
         """Set the gauges that mirror the store, just before they are read."""
         for state in ("accepted", *NotificationState):
@@ -176,6 +218,7 @@ class Metrics:
         self._oldest_pending.set(oldest_pending_s)
         self._incidents_open.set(incidents_open)
         self._incidents_orphaned.set(incidents_orphaned)
+        self._channels_refused.set(channels_refused)
 
     def observe_map(self, version: MapVersion, *, ok: bool, tests_failing: int, regex_failures: int) -> None:
         """Set the gauges that mirror the map, just before they are read."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from router.core.ownership import OwnershipMap
 from router.delivery import Delivery, SlackHealth
 from router.dispatcher import Dispatcher
 from router.inbox import DurableInbox
+from router.leadership import SoleLease
 from router.notify.slack import SlackSender
 from router.ownership_file import load_map
 from router.preview.workspace import ChannelSeed, Message
 from router.reassigner import Reassigner
-from router.store import inbox, messages
+from router.store import channels, inbox, messages, sending
 from router.store.database import Store
 from router.telemetry import Metrics
+from tests.postgres import PostgresServer
 from tests.slack import SlackServer
 
 START = datetime(2026, 11, 21, 11, 3, tzinfo=UTC)
@@ -35,6 +38,17 @@ teams:
   payments:
     channel: {{name: pay-alerts, id: {PAYMENTS}}}
   ledger:
+    channel: {{name: ledger-alerts, id: {LEDGER}}}
+"""
+# As MAP, once payments was dissolved into ledger.
+HANDED_OVER = f"""
+version: 1
+fallback:
+  channel: {{name: ops-orphans, id: {FALLBACK}}}
+teams:
+  payments: {{dissolved: 2026-11-20, successor: ledger}}
+  ledger:
+    name: Ledger
     channel: {{name: ledger-alerts, id: {LEDGER}}}
 """
 
@@ -81,6 +95,7 @@ class House:
             wanted=self.wanted,
             arrivals=lambda: self.inbox.arrivals,
             cpu_clock=lambda: 0.0,
+            lease=SoleLease(),
         )
         self.reassigner = Reassigner(
             store=self.store,
@@ -88,6 +103,7 @@ class House:
             clock=self.clock,
             metrics=self.metrics,
             wanted=self.wanted,
+            lease=SoleLease(),
         )
         self.delivery = self.new_delivery()
 
@@ -137,10 +153,29 @@ class House:
             await self.delivery.finish()
             if wait_s == 0.0:
                 continue
-            due = await self.store.read(messages.next_due)
+            due = await self.store.read(partial(sending.next_due, now=self.clock()))
             if due is None or due > ends:
                 return
             self.clock.advance(max(wait_s or 0.0, (due - self.clock()).total_seconds(), 0.01))
+
+    async def live(self, seconds: float) -> None:
+        """Decide and deliver while so much time passes."""
+        ends = self.clock() + timedelta(seconds=seconds)
+        while True:
+            while (await self.dispatcher.step()).more or await self.reassigner.step():
+                pass
+            wait_s = await self.delivery.step()
+            await self.delivery.finish()
+            if wait_s == 0.0:
+                continue
+            left_s = (ends - self.clock()).total_seconds()
+            if left_s <= 0:
+                return
+            self.clock.advance(left_s if wait_s is None else min(left_s, wait_s))
+
+    async def refused(self) -> set[str]:
+        """The channels that are left alone for a while."""
+        return set(await self.store.read(channels.refused))
 
     async def sums(self) -> dict[str, int]:
         found = await self.store.read(inbox.sums)
@@ -164,14 +199,14 @@ def alert(
 
 
 @asynccontextmanager
-async def house(path: Path, slack: SlackServer, *, clock: Clock) -> AsyncIterator[House]:
-    """`slack` must run on the same `clock`."""
+async def house(path: Path, slack: SlackServer, *, clock: Clock, database: str | None = None) -> AsyncIterator[House]:
+    """`slack` must run on the same `clock`; `database` is a URL, of an SQLite file in `path` unless given."""
     map_file = path / "ownership.yaml"
     map_file.write_text(MAP, encoding="utf-8")
     ownership = load_map(map_file)
     slack.emulator.seed(channels=[ChannelSeed(id=channel.id, name=channel.name) for channel in ownership.channels])
     metrics = Metrics()
-    store = Store(f"sqlite:///{path / 'router.db'}", append=inbox.append, metrics=metrics)
+    store = Store(database or f"sqlite:///{path / 'router.db'}", append=inbox.append, metrics=metrics)
     store.open(asyncio.get_running_loop())
     sender = await SlackSender.open(token=slack.token, api_url=slack.api_url, metrics=metrics)
     try:
@@ -192,15 +227,28 @@ async def house(path: Path, slack: SlackServer, *, clock: Clock) -> AsyncIterato
 Tell = Callable[[Callable[[House], Awaitable[None]]], SlackServer]
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each engine in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'router.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database()
+
+
+# For what is about one engine, or takes too long to be seen twice.
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-def tell(tmp_path: Path) -> Iterator[Tell]:
+def tell(tmp_path: Path, database: str) -> Iterator[Tell]:
     """Runs a story in a house of its own; at the end no rule of Slack was violated and the sums balance."""
     clock = Clock()
     with SlackServer(clock=clock.monotonic) as slack:
 
         def run(story: Callable[[House], Awaitable[None]]) -> SlackServer:
             async def live() -> None:
-                async with house(tmp_path, slack, clock=clock) as opened:
+                async with house(tmp_path, slack, clock=clock, database=database) as opened:
                     await story(opened)
                     sums = await opened.sums()
                 assert sums["wanted"] == sums["delivered"] + sums["pending"] + sums["superseded"] + sums["dead"]

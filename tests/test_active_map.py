@@ -16,7 +16,7 @@ from router.active_map import ActiveMap
 from router.core.errors import OwnershipFileInvalid
 from router.core.model import Cause, Notice
 from router.ownership_file.watching import signature
-from router.store import maps, messages
+from router.store import maps, sending
 from router.store.database import Connection, Store
 from router.telemetry import Metrics
 from tests.house import MAP, START, Clock
@@ -53,7 +53,7 @@ class Scene:
         """The lines to the fallback channel, oldest first."""
 
         def found(connection: Connection) -> list[Notice]:
-            claimed = messages.claim(
+            claimed = sending.claim(
                 connection,
                 now=self.clock() + timedelta(days=1),
                 lease=timedelta(),

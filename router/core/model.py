@@ -73,6 +73,7 @@ class Cause(StrEnum):
     TOO_LARGE = "too_large"  # a body beyond the limit, refused unread
     MAP_REJECTED = "map_rejected"  # a new map is broken, the old one stays
     UNDELIVERABLE = "undeliverable"  # an incident that could be shown in no channel, not in the fallback either
+    RESTORED = "restored"  # the database is an older state of itself
 
 
 class Level(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from router.core.incidents import Explanation, Incident, Move, Tracked, most_urgent
-from router.core.model import Alert, IncidentState, Level, MessageKind, Resolution
+from router.core.model import Alert, IncidentState, Level, MessageKind, Resolution, Urgency
 from router.core.routing import Ownership, Wanted, copies_of, explanation_of, messages_of
 
 
@@ -128,7 +128,10 @@ def _moved(
         *(target for target in receiving if target.id in {sibling.id for sibling in open_by_place.values()}),
     ]
     wanted = [message for one in (left, *receiving) for message in messages_of(one)]
-    wanted += [Wanted(incident=one.id, kind=MessageKind.MOVED, channel_id=one.channel_id) for one in replies]
+    wanted += [
+        Wanted(incident=one.id, kind=MessageKind.MOVED, channel_id=one.channel_id, urgency=Urgency.REPLY)
+        for one in replies
+    ]
     return Reassignment(incidents=(left, *receiving), wanted=tuple(wanted), moves=tuple(moves))
 
 

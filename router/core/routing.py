@@ -31,6 +31,7 @@ from router.core.model import (
     Notification,
     NotificationState,
     Resolution,
+    Urgency,
     Via,
 )
 
@@ -80,6 +81,7 @@ class Wanted:
     incident: str
     kind: MessageKind
     channel_id: str
+    urgency: Urgency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,10 @@ def decide(
 
     shares = _Shares(group.incidents, notification=notification, id=id, group=key, ownership=ownership, now=now)
     verdicts = [shares.place(alert, sender=sender) for alert in notification.alerts]
-    if last is not None and (last.content == content or (notification.reason == REPEATED and not shares.changed())):
+    repeated = last is not None and (
+        last.content == content or (notification.reason == REPEATED and not shares.changed())
+    )
+    if repeated:
         shares.repeat(notification.alerts)
         verdicts = [_repeated(verdict) for verdict in verdicts]
     changed = shares.changed()
@@ -135,7 +140,7 @@ def decide(
         group=key,
         verdicts=tuple(verdicts),
         incidents=changed,
-        wanted=tuple(wanted for incident in changed for wanted in messages_of(incident)),
+        wanted=tuple(wanted for incident in changed for wanted in messages_of(incident, repeated=repeated)),
         telling=Telling(content=content, notification=id, sender=sender, reason=notification.reason, at=now)
         # One sender's word is serial: its latest is always the last. Of another sender it may be an old one, come late.
         if changed or last is None or sender == last.sender
@@ -147,10 +152,17 @@ def _repeated(verdict: Verdict) -> Verdict:
     return replace(verdict, reason=Reason.REPEATED) if verdict.reason is Reason.STILL_FIRING else verdict
 
 
-def messages_of(incident: Incident) -> Iterable[Wanted]:
-    yield Wanted(incident=incident.id, kind=MessageKind.ROOT, channel_id=incident.channel_id)
+def messages_of(incident: Incident, *, repeated: bool = False) -> Iterable[Wanted]:
+    """The messages that show it. `repeated`: nothing is new but that it was told again."""
+    if incident.state is not IncidentState.OPEN:
+        urgency = Urgency.ENDED
+    elif repeated:
+        urgency = Urgency.REPEATED
+    else:
+        urgency = Urgency.CRITICAL if incident.severity is Level.CRITICAL else Urgency.FIRING
+    yield Wanted(incident=incident.id, kind=MessageKind.ROOT, channel_id=incident.channel_id, urgency=urgency)
     for channel_id in incident.copies:
-        yield Wanted(incident=incident.id, kind=MessageKind.COPY, channel_id=channel_id)
+        yield Wanted(incident=incident.id, kind=MessageKind.COPY, channel_id=channel_id, urgency=urgency)
 
 
 def explanation_of(resolution: Resolution) -> Explanation:

@@ -35,6 +35,7 @@ class Outcome:
     duplicate_of: int | None
     map_revision: str | None
     decided_at: datetime | None
+    replay: str | None  # that took it out of the dead letters
     verdicts: tuple[Verdict, ...]
     body: bytes | None
 
@@ -78,7 +79,9 @@ def count(connection: Connection, amounts: Mapping[str, int]) -> None:
 
 def touch(connection: Connection) -> None:
     """A write that changes nothing, to see that the disk still takes one."""
-    connection.execute("UPDATE totals SET value = value WHERE name = 'accepted'")
+    # There and back: SQLite writes nothing for a row that stays as it was, and a full disk would go unseen.
+    for step in (1, -1):
+        connection.execute("UPDATE totals SET value = value + ? WHERE name = 'accepted'", (step,))
 
 
 def last_id(connection: Connection) -> int:
@@ -190,14 +193,14 @@ def outcome(connection: Connection, id: int) -> Outcome | None:
     row = connection.execute(
         """
         SELECT n.source, n.received_at, n.state, n.error, n.duplicate_of, n.map_revision, n.decided_at,
-            n.verdicts, b.body
+            n.replay, n.verdicts, b.body
         FROM notifications n LEFT JOIN bodies b ON b.id = n.id WHERE n.id = ?
         """,
         (id,),
     ).fetchone()
     if row is None:
         return None
-    source, received_at, state, error, duplicate_of, map_revision, decided_at, verdicts, body = row
+    source, received_at, state, error, duplicate_of, map_revision, decided_at, replay, verdicts, body = row
     return Outcome(
         id=id,
         source=Source(source),
@@ -207,6 +210,7 @@ def outcome(connection: Connection, id: int) -> Outcome | None:
         duplicate_of=duplicate_of,
         map_revision=map_revision,
         decided_at=instant_or_none(decided_at),
+        replay=replay,
         verdicts=_load(verdicts) if verdicts else (),
         body=body,
     )
@@ -217,27 +221,6 @@ def sums(connection: Connection) -> dict[str, int]:
     found = dict(connection.execute("SELECT name, value FROM totals").fetchall())
     (found["waiting"],) = connection.execute("SELECT count(*) FROM notifications WHERE state = 'waiting'").fetchone()
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    id: int
-    source: Source
-    received_at: datetime
-    error: str
-
-
-def quarantined(connection: Connection, *, before: int, limit: int) -> list[Quarantined]:
-    """Notifications that could not be read, newest first, older than the id `before`."""
-    rows = connection.execute(
-        "SELECT id, source, received_at, error FROM notifications WHERE state = 'quarantined' AND id < ? "
-        "ORDER BY id DESC LIMIT ?",
-        (before, limit),
-    )
-    return [
-        Quarantined(id=identifier, source=Source(source), received_at=instant(received_at), error=error or "")
-        for identifier, source, received_at, error in rows
-    ]
 
 
 def _dump(verdicts: Sequence[Verdict]) -> str:

@@ -1,7 +1,7 @@
 """The tables, as numbered migrations. Instants are microseconds since 1970.
 
-`{serial}` and `{blob}` are the two words for which the engines have none in common. A change only adds, so that a router
-of the version before goes on beside a newer one while replicas are replaced one by one.
+`{serial}` and `{blob}` are the two words for which the engines have none in common. A change only adds, so that a
+router of the version before goes on beside a newer one while replicas are replaced one by one.
 """
 
 from typing import Final
@@ -129,7 +129,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "DROP INDEX messages_dead",
         "CREATE INDEX messages_dead ON messages (id) WHERE state = 'dead' AND handled_at IS NULL",
         "DROP INDEX notifications_quarantined",
-        "CREATE INDEX notifications_quarantined ON notifications (id) WHERE state = 'quarantined' AND handled_at IS NULL",
+        """
+        CREATE INDEX notifications_quarantined ON notifications (id)
+        WHERE state = 'quarantined' AND handled_at IS NULL
+        """,
         "CREATE INDEX incidents_closed ON incidents (closed_at) WHERE closed_at IS NOT NULL",
         # Channels that refused: nothing is sent there until a probe says that it is taken again.
         """

@@ -1,0 +1,459 @@
+"""What is sent and what came of it: claims on messages, and the record of every answer.
+
+A claim is committed before anything is sent, and what Slack did is recorded afterwards. Whoever claims gets a token;
+a record with an older one comes too late, changes nothing and returns False. So does a record that is made twice.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from router.core.identifiers import text_of
+from router.core.model import (
+    Cause,
+    Channel,
+    FailureClass,
+    MessageKind,
+    MessageState,
+    Notice,
+    Source,
+    Undelivered,
+    Urgency,
+)
+from router.store import digests
+from router.store.database import Connection, marks
+from router.store.inbox import count
+from router.store.instants import instant, instant_or_none, micros
+from router.store.messages import notice_of, notify
+
+# Nothing waits longer (core.retry): what is due beyond it was written before the clock went back, and is due now.
+LONGEST_WAIT = timedelta(minutes=11)
+# What has waited so long goes before what is more urgent: no channel starves another.
+PATIENCE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A message that nobody else sends until its lease ends."""
+
+    id: int
+    incident: str | None  # None: a notice, or a digest
+    kind: MessageKind
+    channel_id: str | None  # None: the fallback channel
+    ts: str | None  # None: not posted yet
+    revision: int
+    attempt: int  # counts from 1
+    wanted_at: datetime
+    undelivered: Undelivered | None
+    notice: Notice | None
+    plain: bool  # Slack refused the blocks: facts as text only
+    token: int
+    asked_at: datetime | None  # Slack was asked to post it then, and its answer is not known
+
+
+def claim(
+    connection: Connection,
+    *,
+    now: datetime,
+    lease: timedelta,
+    posts: int,
+    edits: int,
+    limit: int,
+    blocked: Collection[str],
+    fallback: str,
+    served: Mapping[str, float] | None = None,
+    under_way: Collection[int] = (),
+) -> list[Claimed]:
+    """Lease due messages, at most `limit`: up to `posts` new ones, and then up to `edits` others.
+
+    Of the new ones it is one a channel, and none for a channel that is `blocked`; in a channel the most urgent and
+    newest first. Where more than a handful wait for one channel they become a digest, which is claimed in their place.
+    Among channels it is the most urgent first, then the one that was `served` longest ago (any rising number).
+
+    `fallback` is the channel of the messages that name none. What is `under_way` is left alone, also when its lease has
+    ended by a clock that jumped. A message whose lease ended is due again with its attempt
+    already counted: a crash costs one.
+    """
+    order = _Order(served or {}, now)
+    chosen = []
+    if (most := min(posts, limit)) > 0:
+        heads = sorted(_heads(connection, now=now, blocked=blocked, fallback=fallback), key=order.of_post)
+        for head in heads[:most]:
+            if head.crowd > digests.CROWD:
+                chosen.append(digests.form(connection, head.channel_id, fallback=fallback, due=_due(now), now=now))
+            else:
+                chosen.append(head.id)
+    if (most := min(edits, limit - len(chosen))) > 0:
+        waiting = sorted(_edits(connection, now=now, each=most, fallback=fallback), key=order.of_edit)
+        chosen += [edit.id for edit in waiting[:most]]
+    return _lease(connection, [row for row in chosen if row not in under_way], now=now, lease=lease)
+
+
+def claim_refused(
+    connection: Connection,
+    *,
+    now: datetime,
+    lease: timedelta,
+    channels: Collection[str],
+    limit: int,
+    under_way: Collection[int] = (),
+) -> list[Claimed]:
+    """Lease due messages of channels that refuse everything, to be told elsewhere."""
+    if not channels:
+        return []
+    closed = sorted(channels)
+    rows = connection.execute(
+        f"""
+        SELECT id FROM messages WHERE state = 'pending' AND (due_at <= ? OR due_at > ?)
+            AND channel IN ({marks(closed)}) ORDER BY id LIMIT ?
+        """,
+        (*_due(now), *closed, limit),
+    ).fetchall()
+    return _lease(connection, [row for (row,) in rows if row not in under_way], now=now, lease=lease)
+
+
+def _due(now: datetime) -> tuple[int, int]:
+    """The bounds of `due_at <= ? OR due_at > ?`."""
+    return micros(now), micros(now + LONGEST_WAIT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    id: int
+    channel_id: str
+    urgency: int
+    wanted_at: int
+    oldest: int  # that waits in its channel
+    crowd: int  # how many could share a digest
+    place: int  # in its channel
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    served: Mapping[str, float]
+    now: datetime
+
+    def of_post(self, head: _Waiting) -> tuple[int, float, int]:
+        return self._urgency(head), self.served.get(head.channel_id, float("-inf")), head.id
+
+    def of_edit(self, edit: _Waiting) -> tuple[int, float, int, int]:
+        # Edits are few, of the whole workspace, and call nobody: each channel has its turn.
+        return edit.place, self.served.get(edit.channel_id, float("-inf")), self._urgency(edit), edit.id
+
+    def _urgency(self, waiting: _Waiting) -> int:
+        return 0 if waiting.oldest <= micros(self.now - PATIENCE) else waiting.urgency
+
+
+def _heads(connection: Connection, *, now: datetime, blocked: Collection[str], fallback: str) -> list[_Waiting]:
+    """Of each open channel the message to post next."""
+    closed = sorted(blocked)
+    elsewhere = f"AND coalesce(channel, ?) NOT IN ({marks(closed)})" if closed else ""
+    rows = connection.execute(
+        f"""
+        SELECT id, destination, urgency, wanted_at, oldest, crowd, place FROM (
+            SELECT id, coalesce(channel, ?) AS destination, urgency, wanted_at,
+                min(wanted_at) OVER (PARTITION BY coalesce(channel, ?)) AS oldest,
+                sum(CASE WHEN {digests.MAY_JOIN} THEN 1 ELSE 0 END) OVER (PARTITION BY coalesce(channel, ?)) AS crowd,
+                row_number() OVER (PARTITION BY coalesce(channel, ?) ORDER BY urgency, wanted_at DESC, id DESC) AS place
+            FROM messages
+            WHERE state = 'pending' AND ts IS NULL AND (due_at <= ? OR due_at > ?) {elsewhere}
+        ) AS due WHERE place = 1
+        """,
+        (fallback, fallback, fallback, fallback, *_due(now), *((fallback, *closed) if closed else ())),
+    )
+    return [_Waiting(*row) for row in rows]
+
+
+def _edits(connection: Connection, *, now: datetime, each: int, fallback: str) -> list[_Waiting]:
+    """Of each channel the messages to edit next, at most `each`."""
+    rows = connection.execute(
+        """
+        SELECT id, destination, urgency, wanted_at, wanted_at, 0, place FROM (
+            SELECT id, coalesce(channel, ?) AS destination, urgency, wanted_at,
+                row_number() OVER (PARTITION BY coalesce(channel, ?) ORDER BY urgency, wanted_at DESC, id DESC) AS place
+            FROM messages WHERE state = 'pending' AND ts IS NOT NULL AND (due_at <= ? OR due_at > ?)
+        ) AS due WHERE place <= ?
+        """,
+        (fallback, fallback, *_due(now), each),
+    )
+    return [_Waiting(*row) for row in rows]
+
+
+_CLAIMED = """
+    SELECT id, incident, kind, channel, ts, wanted, attempts, wanted_at, undelivered, notice, plain, token, asked_at
+    FROM messages
+"""
+
+
+def _lease(connection: Connection, ids: Sequence[int], *, now: datetime, lease: timedelta) -> list[Claimed]:
+    """In the order of `ids`; without those that another router holds at this moment."""
+    if not ids:
+        return []
+    rows = connection.execute(
+        f"{_CLAIMED} WHERE id IN ({marks(ids)}) AND state = 'pending' AND (due_at <= ? OR due_at > ?) "
+        f"{connection.skip_locked}",
+        (*ids, *_due(now)),
+    ).fetchall()
+    # Without a class of failure what is not due is in flight; with one it waits for its next attempt.
+    connection.executemany(
+        """
+        UPDATE messages SET due_at = ?, attempts = attempts + 1, token = token + 1, failure = NULL,
+            asked_at = CASE WHEN ts IS NULL THEN coalesce(asked_at, ?) END
+        WHERE id = ?
+        """,
+        [(micros(now + lease), micros(now), row[0]) for row in rows],
+    )
+    claimed = {row[0]: _claimed(row) for row in rows}
+    return [claimed[identifier] for identifier in ids if identifier in claimed]
+
+
+def next_due(connection: Connection, *, now: datetime) -> datetime | None:
+    """When the earliest pending message is due; None if nothing is pending."""
+    at, beyond = _due(now)
+    (due_at,) = connection.execute(
+        "SELECT min(CASE WHEN due_at > ? THEN ? ELSE due_at END) FROM messages WHERE state = 'pending'", (beyond, at)
+    ).fetchone()
+    return instant_or_none(due_at)
+
+
+def ask(connection: Connection, claimed: Claimed, *, now: datetime) -> bool:
+    """It is posted again now. Before that, so that a crash leaves the doubt where it belongs."""
+    row = connection.execute(
+        "UPDATE messages SET asked_at = ? WHERE id = ? AND token = ?", (micros(now), claimed.id, claimed.token)
+    )
+    return row.rowcount == 1
+
+
+def delivered(connection: Connection, claimed: Claimed, *, ts: str, revision: int, now: datetime) -> bool:
+    """Slack shows `revision`. If a newer one is wanted meanwhile the message stays pending and is due at once."""
+    if not _returned(connection, claimed):
+        return False
+    (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (claimed.id,)).fetchone()
+    newer = wanted > revision
+    # A newer revision was counted as superseding this one when it was wanted; now this one was shown after all.
+    count(connection, {"delivered": 1, "superseded": -1 if newer else 0})
+    connection.execute(
+        """
+        UPDATE messages SET ts = ?, shown = ?, state = ?, wanted_at = ?, due_at = ?, attempts = 0, error = NULL,
+            failure = NULL
+        WHERE id = ?
+        """,
+        (
+            ts,
+            revision,
+            (MessageState.PENDING if newer else MessageState.DELIVERED).value,
+            micros(now),
+            micros(now),
+            claimed.id,
+        ),
+    )
+    return True
+
+
+def supersede(connection: Connection, claimed: Claimed) -> bool:
+    """There is nothing left to show: another message says it. If a newer revision is wanted meanwhile, that is due."""
+    if not _returned(connection, claimed):
+        return False
+    (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (claimed.id,)).fetchone()
+    if wanted > claimed.revision:
+        connection.execute("UPDATE messages SET due_at = wanted_at, attempts = 0 WHERE id = ?", (claimed.id,))
+        return True  # this one was counted when the newer was wanted
+    connection.execute("UPDATE messages SET state = 'superseded' WHERE id = ?", (claimed.id,))
+    count(connection, {"superseded": 1})
+    return True
+
+
+def retry(
+    connection: Connection, claimed: Claimed, *, failure: FailureClass, error: str, due_at: datetime, in_doubt: bool
+) -> bool:
+    """Another attempt at `due_at`. With `in_doubt` a post may have taken effect all the same."""
+    if not _returned(connection, claimed, keep_doubt=in_doubt):
+        return False
+    connection.execute(
+        "UPDATE messages SET failure = ?, error = ?, due_at = ? WHERE id = ?",
+        (failure.value, error, micros(due_at), claimed.id),
+    )
+    return True
+
+
+def release(connection: Connection, claimed: Sequence[Claimed], *, now: datetime) -> None:
+    """Nothing of these was sent: they are as they were before their claim."""
+    for message in claimed:
+        if _returned(connection, message, keep_doubt=message.asked_at is not None):
+            connection.execute(
+                "UPDATE messages SET due_at = ?, attempts = attempts - 1 WHERE id = ?", (micros(now), message.id)
+            )
+
+
+def degrade(connection: Connection, claimed: Claimed, *, error: str, now: datetime) -> bool:
+    """Slack refuses this content: the same facts go out as text only, at once."""
+    if not _returned(connection, claimed):
+        return False
+    connection.execute(
+        "UPDATE messages SET plain = 1, failure = ?, error = ?, due_at = ? WHERE id = ?",
+        (FailureClass.CONTENT.value, error, micros(now), claimed.id),
+    )
+    return True
+
+
+def forget_root(connection: Connection, claimed: Claimed, *, error: str, now: datetime) -> bool:
+    """The message in Slack is gone: post it anew with its current state."""
+    if not _returned(connection, claimed):
+        return False
+    connection.execute(
+        "UPDATE messages SET ts = NULL, failure = ?, error = ?, due_at = ? WHERE id = ?",
+        (FailureClass.ROOT_GONE.value, error, micros(now), claimed.id),
+    )
+    return True
+
+
+def give_up(
+    connection: Connection,
+    claimed: Claimed,
+    *,
+    failure: FailureClass | None,
+    error: str,
+    undelivered: Undelivered | None,
+    now: datetime,
+) -> bool:
+    """The message is a dead letter; with `undelivered` the fallback channel shows its incident instead, and why.
+
+    Where a digest is given up, that goes for each incident that it stands for.
+    """
+    if not _returned(connection, claimed):
+        return False
+    connection.execute(
+        "UPDATE messages SET state = 'dead', failure = ?, error = ? WHERE id = ?",
+        (None if failure is None else failure.value, error, claimed.id),
+    )
+    count(connection, {"dead": 1})
+    if claimed.kind is MessageKind.DIGEST:
+        for member in digests.give_up(connection, claimed.id, error=error):
+            if member.incident is not None:
+                _tell_elsewhere(connection, member.incident, member.kind, undelivered, error, now=now)
+    elif claimed.incident is not None:
+        _tell_elsewhere(connection, claimed.incident, claimed.kind, undelivered, error, now=now)
+    return True
+
+
+def _tell_elsewhere(
+    connection: Connection,
+    incident: str,
+    kind: MessageKind,
+    undelivered: Undelivered | None,
+    error: str,
+    *,
+    now: datetime,
+) -> None:
+    if kind is MessageKind.UNDELIVERED:
+        notify(connection, _last_word(connection, incident, error, now=now))
+    if kind is not MessageKind.ROOT or undelivered is None:
+        return
+    at = micros(now)
+    found = connection.execute(
+        "SELECT count(*) FROM messages WHERE incident = ? AND kind = ? AND channel IS NULL",
+        (incident, MessageKind.UNDELIVERED.value),
+    ).fetchone()
+    if found[0]:
+        return
+    connection.execute(
+        """
+        INSERT INTO messages
+            (incident, kind, state, wanted, shown, wanted_at, due_at, attempts, urgency, undelivered)
+        VALUES (?, ?, 'pending', 1, 0, ?, ?, 0, ?, ?)
+        """,
+        (
+            incident,
+            MessageKind.UNDELIVERED.value,
+            at,
+            at,
+            Urgency.NOTICE.value,
+            _dump_undelivered(undelivered),
+        ),
+    )
+    count(connection, {"wanted": 1})
+
+
+def _last_word(connection: Connection, incident: str, error: str, *, now: datetime) -> Notice:
+    """What is left to say where an incident can be shown in no channel: that there is one, and where to look."""
+    source, first = connection.execute(
+        "SELECT source, first_notification FROM incidents WHERE id = ?", (incident,)
+    ).fetchone()
+    return Notice(
+        cause=Cause.UNDELIVERABLE,
+        source=Source(source),
+        error=error,
+        count=1,
+        first_at=now,
+        last_at=now,
+        reference=text_of(first),
+    )
+
+
+def hurry(connection: Connection, failures: Iterable[FailureClass], *, now: datetime) -> None:
+    """What waits for its next attempt for such a reason is due now: the reason is gone."""
+    reasons = [failure.value for failure in failures]
+    connection.execute(
+        f"UPDATE messages SET due_at = ? WHERE state = 'pending' AND due_at > ? AND failure IN ({marks(reasons)})",
+        (micros(now), micros(now), *reasons),
+    )
+
+
+def _returned(connection: Connection, claimed: Claimed, *, keep_doubt: bool = False) -> bool:
+    """End the claim; False: it had ended already, and somebody else decides what becomes of the message."""
+    row = connection.execute(
+        """
+        UPDATE messages SET token = token + 1, asked_at = CASE WHEN ? = 1 THEN asked_at END
+        WHERE id = ? AND token = ?
+        """,
+        (int(keep_doubt), claimed.id, claimed.token),
+    )
+    return row.rowcount == 1
+
+
+def _claimed(row: Sequence[Any]) -> Claimed:
+    (
+        identifier,
+        incident,
+        kind,
+        channel,
+        ts,
+        wanted,
+        attempts,
+        wanted_at,
+        undelivered,
+        notice,
+        plain,
+        token,
+        asked_at,
+    ) = row
+    return Claimed(
+        id=identifier,
+        incident=incident,
+        kind=MessageKind(kind),
+        channel_id=channel,
+        ts=ts,
+        revision=wanted,
+        attempt=attempts + 1,
+        wanted_at=instant(wanted_at),
+        undelivered=undelivered_of(undelivered),
+        notice=notice_of(notice),
+        plain=bool(plain),
+        token=token + 1,
+        asked_at=instant_or_none(asked_at),
+    )
+
+
+def undelivered_of(text: str | None) -> Undelivered | None:
+    """Why a message stands in the fallback channel, as its row says."""
+    if text is None:
+        return None
+    facts = json.loads(text)
+    return Undelivered(channel=Channel(**facts["channel"]), reason=facts["reason"])
+
+
+def _dump_undelivered(undelivered: Undelivered) -> str:
+    channel = {"name": undelivered.channel.name, "id": undelivered.channel.id}
+    return json.dumps({"channel": channel, "reason": undelivered.reason}, ensure_ascii=False)
