@@ -3,9 +3,9 @@
 import asyncio
 import base64
 import binascii
-import heapq
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -19,16 +19,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from router.active_map import ActiveMap
+from router.answers import WRONG_LIMIT, limit_of, problem, rfc3339, rfc3339_or_none
 from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreUnavailable
-from router.core.identifiers import HIGHEST, identifier_of, text_of
+from router.core.identifiers import identifier_of, text_of
 from router.core.incidents import Incident, Move
 from router.core.model import Alert, IncidentState, MapVersion
 from router.core.peers import is_local
 from router.core.routing import Verdict
+from router.dead_letter_api import DeadLetterApi
 from router.delivery import SlackHealth
+from router.handling import Handling
 from router.intake.reading import read
-from router.store import inbox, incidents, maps, messages
-from router.store.database import ENGINE, Connection, Store
+from router.store import channels, inbox, incidents, leases, maps, messages
+from router.store.database import Connection, Store
 from router.store.inbox import Outcome
 from router.store.messages import Listed
 from router.telemetry import Metrics
@@ -36,13 +39,14 @@ from router.telemetry import Metrics
 log = structlog.get_logger()
 
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
-PAGE = 100
-LARGEST_PAGE = 1000
 WRITABLE_WITHIN_S = 1.5
 
 
 class Api:
-    """The handlers. `draining` tells whether the process is on its way out."""
+    """The handlers. `draining` tells whether the process is on its way out.
+
+    `map_changed` and `replayed` wake those who decide and deliver; `drawn` gives random numbers below 2**20.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,8 @@ class Api:
         clock: Callable[[], datetime],
         draining: Callable[[], bool],
         map_changed: Callable[[], None],
+        replayed: Callable[[], None],
+        drawn: Callable[[], int],
     ) -> None:
         self._store = store
         self._ownership = ownership
@@ -62,6 +68,8 @@ class Api:
         self._clock = clock
         self._draining = draining
         self._map_changed = map_changed
+        handling = Handling(store=store, ownership=ownership, clock=clock, drawn=drawn, replayed=replayed)
+        self._dead_letters = DeadLetterApi(store=store, ownership=ownership, handling=handling)
 
     def app(self, *, admin_token: str | None, preview: ASGIApp | None) -> ASGIApp:
         routes: list[BaseRoute] = [
@@ -72,7 +80,7 @@ class Api:
             Route("/api/v1/status", self.status),
             Route("/api/v1/notifications/{id}", self.notification),
             Route("/api/v1/incidents", self.incidents),
-            Route("/api/v1/dead-letters", self.dead_letters),
+            *self._dead_letters.routes(),
         ]
         if preview is not None:
             routes.append(Mount("/preview", preview))
@@ -104,8 +112,8 @@ class Api:
         version = self._ownership.version
         commit = f", commit {version.commit[:12]}" if version.commit is not None else ""
         lines = [
-            f"store: {ENGINE}, written",
-            f"map: revision {version.revision[:12]}{commit}, in force since {_rfc3339(version.loaded_at)}",
+            f"store: {self._store.engine}, written",
+            f"map: revision {version.revision[:12]}{commit}, in force since {rfc3339(version.loaded_at)}",
         ]
         if failing := self._ownership.failing_tests:
             lines += [f"map: {len(failing)} of its tests fail:", *map(str, failing)]
@@ -124,17 +132,18 @@ class Api:
 
     async def metrics(self, _request: Request) -> Response:
         try:
-            sums, (pending, oldest), (opened, orphaned) = await self._store.read(_figures)
+            figures = await self._store.read(_figures)
         except StoreUnavailable as exc:
             # The other metrics are wanted now more than ever.
             log.warning("sums_unreadable", error=str(exc))
         else:
             self._metrics.observe_sums(
-                sums,
-                pending=pending,
-                oldest_pending_s=self._age_s(oldest),
-                incidents_open=opened,
-                incidents_orphaned=orphaned,
+                figures.sums,
+                pending=figures.pending,
+                oldest_pending_s=self._age_s(figures.oldest),
+                incidents_open=figures.opened,
+                incidents_orphaned=figures.orphaned,
+                channels_refused=len(figures.refused),
             )
         self._metrics.observe_map(
             self._ownership.version,
@@ -145,7 +154,8 @@ class Api:
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def status(self, _request: Request) -> Response:
-        sums, (pending, oldest), (opened, orphaned) = await self._store.read(_figures)
+        figures = await self._store.read(_figures)
+        sums = figures.sums
         ownership, health = self._ownership(), self._health
         return JSONResponse(
             {
@@ -156,29 +166,29 @@ class Api:
                 "messages": {
                     "wanted": sums["wanted"],
                     "delivered": sums["delivered"],
-                    "pending": pending,
+                    "pending": figures.pending,
                     "superseded": sums["superseded"],
                     "dead": sums["dead"],
-                    "oldest_pending_seconds": self._age_s(oldest),
+                    "oldest_pending_seconds": self._age_s(figures.oldest),
                 },
-                "incidents": {"open": opened, "orphaned": orphaned, "stale": 0},
+                "incidents": {"open": figures.opened, "orphaned": figures.orphaned, "stale": 0},
                 "map": {
                     "file": ownership.file,
                     "revision": ownership.revision,
                     "commit": ownership.commit,
-                    "loaded_at": _rfc3339(self._ownership.loaded_at),
+                    "loaded_at": rfc3339(self._ownership.loaded_at),
                     "ok": self._ownership.error is None,
                     "error": self._ownership.error,
                 },
-                "slack": {"state": health.state, "channels_refused": sorted(health.channels_refused)},
-                "store": {"engine": ENGINE},
+                "slack": {"state": health.state, "channels_refused": sorted(figures.refused)},
+                "store": {"engine": self._store.engine, "leases": dict(figures.leases)},
             }
         )
 
     async def notification(self, request: Request) -> Response:
         identifier = identifier_of(request.path_params["id"])
         if identifier is None:
-            return _problem(404, "no notification has this id")
+            return problem(404, "no notification has this id")
 
         def found(connection: Connection) -> tuple[Outcome | None, MapVersion | None]:
             outcome = inbox.outcome(connection, identifier)
@@ -188,16 +198,16 @@ class Api:
 
         outcome, decided_by = await self._store.read(found)
         if outcome is None:
-            return _problem(404, "no notification has this id")
+            return problem(404, "no notification has this id")
         return JSONResponse(_notification(outcome, decided_by))
 
     async def incidents(self, request: Request) -> Response:
         state = request.query_params.get("state", "open")
         if state not in (*IncidentState, "all"):
-            return _problem(400, "state is one of open, resolved, stale, all")
-        limit = _limit(request)
+            return problem(400, "state is one of open, resolved, stale, all")
+        limit = limit_of(request)
         if limit is None:
-            return _problem(400, f"limit is a number from 1 to {LARGEST_PAGE}")
+            return problem(400, WRONG_LIMIT)
 
         def page(connection: Connection) -> tuple[list[Incident], dict[str, list[Listed]]]:
             found = incidents.page(
@@ -218,42 +228,6 @@ class Api:
             }
         )
 
-    async def dead_letters(self, request: Request) -> Response:
-        limit = _limit(request)
-        if limit is None:
-            return _problem(400, f"limit is a number from 1 to {LARGEST_PAGE}")
-        position = _position(request.query_params.get("cursor"))
-        if position is None:
-            return _problem(400, "cursor is what an earlier answer gave as next")
-        before_notification, before_message = position
-
-        def page(connection: Connection) -> tuple[list[inbox.Quarantined], list[Listed]]:
-            return (
-                inbox.quarantined(connection, before=before_notification, limit=limit + 1),
-                messages.dead(connection, before=before_message, limit=limit + 1),
-            )
-
-        quarantined, dead = await self._store.read(page)
-        # Merged and not sorted: a page must be the beginning of both lists, or the cursor would skip some of them.
-        letters = list(
-            heapq.merge(
-                [(letter.received_at, letter.id, None, _quarantined(letter)) for letter in quarantined],
-                [(letter.wanted_at, None, letter.id, _dead(letter)) for letter in dead],
-                key=lambda letter: letter[0],
-                reverse=True,
-            )
-        )
-        page_of = letters[:limit]
-        last_notification = min((row for _, row, _, _ in page_of if row is not None), default=before_notification)
-        last_message = min((row for _, _, row, _ in page_of if row is not None), default=before_message)
-        return JSONResponse(
-            {
-                "version": 1,
-                "dead_letters": [letter for _, _, _, letter in page_of],
-                "next": f"{text_of(last_notification)}.{last_message}" if len(letters) > limit else None,
-            }
-        )
-
     def _age_s(self, since: datetime | None) -> float:
         return 0.0 if since is None else max(0.0, round((self._clock() - since).total_seconds(), 3))
 
@@ -268,9 +242,9 @@ class OperatorsOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_open(scope["path"]) and not self._admits(scope):
             if self._digest is None:
-                response = _problem(403, "answered to this machine only; set ROUTER_ADMIN_TOKEN to ask from elsewhere")
+                response = problem(403, "answered to this machine only; set ROUTER_ADMIN_TOKEN to ask from elsewhere")
             else:
-                response = _problem(401, "give the admin token: Authorization: Bearer, or Basic with it as password")
+                response = problem(401, "give the admin token: Authorization: Bearer, or Basic with it as password")
                 response.headers["WWW-Authenticate"] = 'Basic realm="alert-router"'
             await response(scope, receive, send)
             return
@@ -290,9 +264,31 @@ def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith("/preview/api/")
 
 
-def _figures(connection: Connection) -> tuple[dict[str, int], tuple[int, datetime | None], tuple[int, int]]:
-    """Sums, pending messages and open incidents, in one consistent read: only so do they balance."""
-    return inbox.sums(connection), messages.pending(connection), incidents.open_counts(connection)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Figures:
+    """Of one consistent read: only so do the sums balance."""
+
+    sums: Mapping[str, int]
+    pending: int
+    oldest: datetime | None
+    opened: int
+    orphaned: int
+    refused: Collection[str]  # channel ids
+    leases: Mapping[str, str]
+
+
+def _figures(connection: Connection) -> _Figures:
+    pending, oldest = messages.pending(connection)
+    opened, orphaned = incidents.open_counts(connection)
+    return _Figures(
+        sums=inbox.sums(connection),
+        pending=pending,
+        oldest=oldest,
+        opened=opened,
+        orphaned=orphaned,
+        refused=channels.refused(connection).keys(),
+        leases=leases.holders(connection),
+    )
 
 
 def _credential(header: bytes) -> bytes:
@@ -310,30 +306,7 @@ def _credential(header: bytes) -> bytes:
 
 
 async def _store_unavailable(_request: Request, exc: Exception) -> Response:
-    return _problem(503, f"the store cannot be read: {exc}")
-
-
-def _problem(code: int, error: str) -> Response:
-    return JSONResponse({"error": error}, status_code=code)
-
-
-def _limit(request: Request) -> int | None:
-    text = request.query_params.get("limit", str(PAGE))
-    return int(text) if text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_PAGE else None
-
-
-def _position(cursor: str | None) -> tuple[int, int] | None:
-    if cursor is None:
-        return HIGHEST, HIGHEST
-    notification, _, message = cursor.partition(".")
-    identifier = identifier_of(notification)
-    if identifier is None or not (message.isascii() and message.isdigit() and len(message) < 20):
-        return None
-    return identifier, int(message)
-
-
-def _rfc3339(instant: datetime) -> str:
-    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return problem(503, f"the store cannot be read: {exc}")
 
 
 def _notification(outcome: Outcome, decided_by: MapVersion | None) -> dict[str, Any]:
@@ -342,7 +315,7 @@ def _notification(outcome: Outcome, decided_by: MapVersion | None) -> dict[str, 
         "version": 1,
         "id": text_of(outcome.id),
         "source": outcome.source,
-        "received_at": _rfc3339(outcome.received_at),
+        "received_at": rfc3339(outcome.received_at),
         "state": outcome.state,
         "error": outcome.error,
         "duplicate_of": None if outcome.duplicate_of is None else text_of(outcome.duplicate_of),
@@ -352,9 +325,10 @@ def _notification(outcome: Outcome, decided_by: MapVersion | None) -> dict[str, 
         else {
             "revision": decided_by.revision,
             "commit": decided_by.commit,
-            "loaded_at": _rfc3339(decided_by.loaded_at),
+            "loaded_at": rfc3339(decided_by.loaded_at),
         },
-        "decided_at": None if outcome.decided_at is None else _rfc3339(outcome.decided_at),
+        "decided_at": rfc3339_or_none(outcome.decided_at),
+        "replay": outcome.replay,
         "alerts": [_verdict(verdict, labels.get(verdict.fingerprint)) for verdict in outcome.verdicts],
     }
 
@@ -398,9 +372,9 @@ def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dic
         "orphan": incident.owner is None,
         "severity": incident.severity,
         "title": incident.title,
-        "opened_at": _rfc3339(incident.opened_at),
-        "updated_at": _rfc3339(incident.updated_at),
-        "closed_at": None if incident.closed_at is None else _rfc3339(incident.closed_at),
+        "opened_at": rfc3339(incident.opened_at),
+        "updated_at": rfc3339(incident.updated_at),
+        "closed_at": rfc3339_or_none(incident.closed_at),
         "alerts": {"firing": incident.firing, "resolved": incident.resolved},
         "repeats": incident.repeats,
         "escalations": [],
@@ -423,29 +397,3 @@ def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dic
 
 def _move(move: Move) -> dict[str, Any]:
     return {"incident": move.incident, "owner": move.owner, "channel": move.channel_id, "alerts": move.alerts}
-
-
-def _quarantined(letter: inbox.Quarantined) -> dict[str, Any]:
-    return {
-        "id": text_of(letter.id),
-        "kind": "notification",
-        "at": _rfc3339(letter.received_at),
-        "reason": "not understood",
-        "error": letter.error,
-        "attempts": 0,
-        "channel": None,
-        "summary": f"a notification of {letter.source}",
-    }
-
-
-def _dead(letter: Listed) -> dict[str, Any]:
-    return {
-        "id": f"m{letter.id}",
-        "kind": "delivery",
-        "at": _rfc3339(letter.wanted_at),
-        "reason": letter.error,
-        "error": letter.error,
-        "attempts": letter.attempts,
-        "channel": letter.channel_id,
-        "summary": f"{letter.kind} message of incident {letter.incident}" if letter.incident else "a notice",
-    }

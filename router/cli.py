@@ -8,15 +8,18 @@ from typing import Final
 import click
 
 from router.core.errors import CannotStart, OwnershipFileInvalid
-from router.options import ownership_option
+from router.options import database_option, ownership_option
 
 COULD_NOT_START = 3
 
 # Each is imported when it is asked for: `router who` answers in a fraction of the time that a server takes to import.
 _ELSEWHERE: Final = {
+    "backup": "router.backup:backup",
+    "dead": "router.dead:dead",
     "import": "router.mapmaking.commands:import_map",
     "init": "router.mapmaking.commands:init",
     "lint": "router.lint.command:lint",
+    "restore": "router.backup:restore",
     "schema": "router.schema:schema",
     "who": "router.who:who",
 }
@@ -44,15 +47,7 @@ def main() -> None:
 
 @main.command()
 @ownership_option()
-@click.option(
-    "--database",
-    metavar="URL",
-    envvar="ROUTER_DATABASE",
-    default="sqlite:///router.db",
-    show_default=True,
-    show_envvar=True,
-    help="Where notifications are kept before they are answered.",
-)
+@database_option(help="Where notifications are kept before they are answered.")
 @click.option(
     "--listen",
     metavar="HOST:PORT",

@@ -19,3 +19,29 @@ def ownership_option(*, help: str = "The ownership map.") -> Callable[[F], F]:
         show_envvar=True,
         help=help,
     )
+
+
+def router_option() -> Callable[[F], F]:
+    """`--url URL`, of the running router that a command asks."""
+    return click.option(
+        "--url",
+        metavar="URL",
+        envvar="ROUTER_URL",
+        default="http://127.0.0.1:9095",
+        show_default=True,
+        show_envvar=True,
+        help="The running router.",
+    )
+
+
+def database_option(*, help: str) -> Callable[[F], F]:
+    """`--database URL`, found as `serve` finds it."""
+    return click.option(
+        "--database",
+        metavar="URL",
+        envvar="ROUTER_DATABASE",
+        default="sqlite:///router.db",
+        show_default=True,
+        show_envvar=True,
+        help=help,
+    )

@@ -3,48 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
-from router.active_map import ActiveMap
-from router.api import Api
 from router.core.model import Source
 from tests.house import FALLBACK, MAP, PAYMENTS, Clock, House, alert, house
+from tests.operators import ELSEWHERE, LOCAL, Operator
 from tests.slack import SlackServer
 
-LOCAL, ELSEWHERE = ("127.0.0.1", 40000), ("10.0.0.7", 40000)
 ADMIN = "a-token-for-operators"
-
-
-class Operator:
-    """Asks the API of a house, from this machine unless said otherwise."""
-
-    def __init__(self, house: House, map_file: Path, *, admin_token: str | None = None) -> None:
-        self.map_file = map_file
-        self.draining = False
-        self.ownership = ActiveMap(map_file, clock=house.clock, metrics=house.metrics)
-        api = Api(
-            store=house.store,
-            ownership=self.ownership,
-            health=house.health,
-            metrics=house.metrics,
-            clock=house.clock,
-            draining=lambda: self.draining,
-            map_changed=lambda: None,
-        )
-        self._app = api.app(admin_token=admin_token, preview=None)
-
-    async def ask(
-        self, path: str, *, method: str = "GET", peer: tuple[str, int] = LOCAL, **headers: str
-    ) -> httpx2.Response:
-        transport = httpx2.ASGITransport(app=self._app, client=peer)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://router") as client:
-            return await client.request(method, path, headers=headers)
-
-    async def json(self, path: str) -> Any:  # Any: what the answer holds
-        return (await self.ask(path)).json()
 
 
 Story = Callable[[House, Operator], Awaitable[None]]
@@ -89,7 +56,7 @@ def test_who_is_let_in(
     """This machine always; others with the admin token, where one is set."""
 
     async def story(_house: House, operator: Operator) -> None:
-        assert (await operator.ask(path, peer=peer, **headers)).status_code == code
+        assert (await operator.ask(path, peer=peer, headers=headers)).status_code == code
 
     tell(tmp_path, story, admin_token=admin_token)
 

@@ -13,7 +13,9 @@ from router.active_map import ActiveMap
 from router.api import Api, OperatorsOnly
 from router.core.incidents import Reason
 from router.core.model import NotificationState, Source
+from router.dead_letter_api import ReplayQuestion
 from router.delivery import SlackHealth
+from router.handling import Outcome
 from router.store import inbox
 from router.store.database import Store
 from router.telemetry import INTAKE_CODES, Metrics
@@ -38,6 +40,8 @@ def api_paths(tmp_path: Path) -> set[str]:
         clock=lambda: NOW,
         draining=lambda: False,
         map_changed=lambda: None,
+        replayed=lambda: None,
+        drawn=lambda: 0,
     )
     guarded = api.app(admin_token=None, preview=Starlette())
     assert isinstance(guarded, OperatorsOnly)
@@ -76,10 +80,22 @@ def test_every_reason_is_in_the_table() -> None:
     assert {code_in(row[0])[0] for row in table} == {Reason[name] for name in given}
 
 
+def test_every_outcome_of_a_replay_is_in_the_table() -> None:
+    """What can become of a dead letter is explained once, with the command."""
+    table = rows(section("docs/reference/dead.md", "## `router dead replay`"))
+    assert {code_in(row[0])[0].replace(" ", "_") for row in table} == set(Outcome) - {Outcome.DROPPED}
+
+
+def test_every_key_of_a_replay_is_in_the_table() -> None:
+    """A key that is taken is explained; three of them in the row of `all`."""
+    told = code_in("".join(row[0] + row[1] for row in rows(section(PAGE, "### `POST /api/v1/dead-letters/replay`"))))
+    assert set(ReplayQuestion.model_fields) <= set(told)
+
+
 def test_the_examples_are_json() -> None:
     """Each JSON of the page can be read, and the sums of the status in it balance."""
     examples = [json.loads(example) for example in blocks(text_of(PAGE), "json")]
-    assert len(examples) == 4
+    assert len(examples) == 6
     status = examples[0]
     counted = status["notifications"]
     assert counted["accepted"] == sum(counted[state] for state in NotificationState)

@@ -42,11 +42,20 @@ def options() -> dict[str, click.Option]:
 
 
 def variables() -> set[str]:
-    """All that the program looks for: those of the options, and those that it reads by itself."""
+    """All that the program looks for: those of the options of its commands, and those that it reads by itself."""
     asked = Asked()
     settings(ownership="o", database="d", listen="127.0.0.1:0", environment=asked, on_terminal=False)
-    of_options = {str(option.envvar) for option in options().values()}
-    return asked.names | of_options
+    return asked.names | {str(option.envvar) for option in all_options(main) if option.envvar}
+
+
+def all_options(command: click.Command) -> Iterator[click.Option]:
+    yield from (option for option in command.params if isinstance(option, click.Option))
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            part = command.get_command(context, name)
+            assert part is not None
+            yield from all_options(part)
 
 
 def test_every_variable_is_documented_and_no_other() -> None:

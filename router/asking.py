@@ -1,0 +1,101 @@
+"""Asks a running router over HTTP, for the commands that need one.
+
+No redirect is followed and no proxy of the environment is used: the admin token goes to the address that was named, and
+nowhere else.
+"""
+
+import http.client
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import SplitResult, urlencode, urlsplit
+
+from router.core.errors import NotAnswered
+
+Json = dict[str, Any]  # Any: what a router answered
+
+TIMEOUT_S: Final = 10.0
+LARGEST_ANSWER: Final = 32 * 1024 * 1024
+_LONGEST_ERROR: Final = 500  # characters
+
+
+class RunningRouter:
+    """The router at `url`; `token` is its admin token, which routers on this machine do not ask for."""
+
+    def __init__(self, url: str, *, token: str | None, timeout_s: float = TIMEOUT_S) -> None:
+        """`timeout_s` is for each step: to connect, and to wait for bytes. Raises NotAnswered for a wrong address."""
+        self._at = _parts(url)
+        self._timeout_s = timeout_s
+        self._name = f"{self._at.scheme}://{self._at.netloc}{self._at.path.rstrip('/')}"
+        self._token = token
+
+    def get(self, path: str, parameters: Mapping[str, str | int | None] | None = None) -> Json:
+        """The answer to `GET path`; parameters that are None are left out. Raises NotAnswered."""
+        query = urlencode({name: value for name, value in (parameters or {}).items() if value is not None})
+        return self._ask("GET", f"{path}?{query}" if query else path)
+
+    def post(self, path: str, question: Json) -> Json:
+        """The answer to `POST path` with a body of JSON. Raises NotAnswered."""
+        return self._ask("POST", path, json.dumps(question).encode())
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> Json:
+        headers = {"Accept": "application/json"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection = self._connection()
+        try:
+            connection.request(method, self._at.path.rstrip("/") + path, body=body, headers=headers)
+            with connection.getresponse() as response:
+                answer = response.read(LARGEST_ANSWER + 1)
+                if response.length and len(answer) <= LARGEST_ANSWER:  # read(n) takes what comes; read() alone raises
+                    raise http.client.IncompleteRead(answer, response.length)
+        except TimeoutError as exc:
+            raise NotAnswered(f"the router at {self._name} did not answer within {self._timeout_s:g} s") from exc
+        except ssl.SSLError as exc:
+            raise NotAnswered(f"the router at {self._name} cannot be trusted: {exc.reason or exc}") from exc
+        except (OSError, UnicodeError, http.client.HTTPException) as exc:
+            why = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+            raise NotAnswered(
+                f"no router answers at {self._name}: {why}. Start it, or name another with --url or ROUTER_URL"
+            ) from exc
+        finally:
+            connection.close()
+        return self._understood(response.status, answer)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._at.scheme == "https" else http.client.HTTPConnection
+        return kind(self._at.hostname or "", self._at.port, timeout=self._timeout_s)
+
+    def _understood(self, status: int, body: bytes) -> Json:
+        if len(body) > LARGEST_ANSWER:
+            raise NotAnswered(f"the router at {self._name} answered more than {LARGEST_ANSWER // 1024**2} MiB")
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            answer = None
+        if status == http.HTTPStatus.OK and isinstance(answer, dict):
+            return answer
+        told = answer.get("error") if isinstance(answer, dict) else None
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            wrong = "refuses this admin token" if self._token else "wants its admin token"
+            told = f"it {wrong}: set ROUTER_ADMIN_TOKEN or ROUTER_ADMIN_TOKEN_FILE"
+        elif not isinstance(told, str):
+            told = f"status {status}, which no router answers here: is it another program, or another version?"
+        raise NotAnswered(f"the router at {self._name} says no: {told[:_LONGEST_ERROR]}", status=status)
+
+
+def _parts(url: str) -> SplitResult:
+    wrong = "is not an address of a router. Write http://127.0.0.1:9095"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as exc:
+        raise NotAnswered(f"{url!r} {wrong}") from exc
+    if "@" in parts.netloc:  # what stands before it may be a password, and is not repeated here
+        raise NotAnswered("the address of the router holds a name or a password. The admin token is ROUTER_ADMIN_TOKEN")
+    if not usable or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise NotAnswered(f"{url!r} {wrong}")
+    return parts
