@@ -1,12 +1,14 @@
 """The real programs that tests run, where they are installed, and how to wait for them."""
 
 import os
+import re
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
+from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
@@ -17,6 +19,9 @@ PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
     "cc": ("cc", "gcc", "clang"),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "git": ("git",),
+    "mount": ("mount",),
+    "openssl": ("openssl",),
+    "postgres": ("postgres",),  # initdb, pg_basebackup and the others stand beside it
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
     "strace": ("strace",),
@@ -30,7 +35,16 @@ _next_port: Final[Iterator[int]] = count(PORTS.start + os.getpid() * 37 % len(PO
 
 def find(program: str) -> str | None:
     """Where the program is installed; None if it is not."""
-    return next((path for name in PROGRAMS[program] if (path := shutil.which(name))), None)
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_postgresql()])
+    return next((found for name in PROGRAMS[program] if (found := shutil.which(name, path=path))), None)
+
+
+def _postgresql() -> list[str]:
+    """Debian keeps a server's programs off PATH, in a directory for each version; the newest first."""
+    directories = Path("/usr/lib/postgresql").glob("*/bin")
+    return sorted(
+        map(str, directories), key=lambda path: [int(part) for part in re.findall("[0-9]+", path)], reverse=True
+    )
 
 
 def path_of(program: str) -> str:

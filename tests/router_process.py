@@ -119,9 +119,11 @@ class RouterProcess:
         settings: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
         prefix_stays: bool = True,
+        database_url: str | None = None,
     ) -> None:
         """Without `slack`: preview mode. `prefix`, before the command, is `strace -f --` or a like parent, or `env`."""
         self.database = directory / "router.db"
+        self.database_url = database_url or f"sqlite:///{self.database}"
         self.ownership = ownership
         self.port = free_port()
         self.events: list[Json] = []
@@ -150,7 +152,7 @@ class RouterProcess:
         return [
             *(*self._prefix, sys.executable, "-m", "router", "serve"),
             *("--listen", f"127.0.0.1:{self.port}"),
-            *("--database", f"sqlite:///{self.database}"),
+            *("--database", self.database_url),
             *("--ownership", str(self.ownership)),
         ]
 

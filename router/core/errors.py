@@ -7,7 +7,10 @@ RouterError
 ├── NotUnderstood            a body is not of its source's shape; it is quarantined
 ├── StoreUnavailable         nothing was written; the sender is answered 503
 │   └── StoreOverloaded      too much is waiting for the disk
+├── BackupUnusable           exit 2: not a file to back up to, or to restore from
 ├── StoreConflict            a write contradicts what is stored; a defect of ours, and nothing of it was written
+├── LeaseLost                another router does this now; nothing of the write is there
+├── NotAnswered              a running router was asked by a command and did not answer, or said no
 └── DeliveryFailed           Slack did not take a message; carries class, reason and wait
 """
 
@@ -54,8 +57,16 @@ class StoreOverloaded(StoreUnavailable):
     """More waits for the disk than may wait. Senders come back: Alertmanager retries a 503 at once."""
 
 
+class BackupUnusable(RouterError):
+    """A file cannot be backed up to, or restored from: exit 2, and nothing was changed."""
+
+
 class StoreConflict(RouterError):
     """A write contradicts what is stored. It is a defect: nothing of that write is there, the rest of its batch is."""
+
+
+class LeaseLost(RouterError):
+    """Of several routers on one database another one does this now. Nothing of the write is there."""
 
 
 # What a defect of ours raises. Caught only where one notification, or one message, must not stop those behind it.
@@ -79,3 +90,11 @@ class DeliveryFailed(RouterError):
         self.reason = reason
         self.retry_after = retry_after
         super().__init__(f"{reason} ({failure.value})")
+
+
+class NotAnswered(RouterError):
+    """No router answered a command's question, or it said no. `status` is that of its answer; None: there was none."""
+
+    def __init__(self, text: str, *, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(text)

@@ -1,29 +1,30 @@
-"""The database: one writing thread with group commit, one reading thread.
-
-SQLite is opened with WAL and `synchronous=FULL`: with NORMAL, committed transactions may roll back after a power cut
-(sqlite.org/pragma.html#pragma_synchronous). Exactly one connection writes and checkpoints: SQLite before 3.51.3 can
-corrupt its WAL when two do (sqlite.org/wal.html#walresetbug), and a deferred transaction that upgrades fails at once.
-"""
+"""The store: one writing thread with group commit, one reading thread, on the engine that the URL names."""
 
 import asyncio
-import fcntl
-import os
 import queue
-import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
 import structlog
 
-from router.core.errors import FAULTS, CannotStart, StoreConflict, StoreOverloaded, StoreUnavailable
-from router.store.schema import MIGRATIONS
+from router.core.errors import (
+    FAULTS,
+    CannotStart,
+    RouterError,
+    StoreConflict,
+    StoreOverloaded,
+    StoreUnavailable,
+)
+from router.store.engine import Connection, Cursor, Engine, Fault, Session, marks
+from router.store.sqlite import SqliteEngine
 from router.telemetry import Metrics
+
+__all__ = ["Connection", "Cursor", "Store", "marks"]
 
 log = structlog.get_logger()
 
@@ -36,32 +37,12 @@ BATCH_BYTES = 8 * 1024 * 1024
 QUEUED_BYTES = 128 * 1024 * 1024
 # A sender is answered within two seconds, also when the disk hangs: Alertmanager tries again at once after a 503.
 ANSWER_WITHIN_S = 1.5
+# Nobody waits for these but loops of ours, which must not wait for ever.
+WORK_WITHIN_S = 15.0
+CLOSE_WITHIN_S = 5.0
 GATHERING_TURNS = 8
-SYNCHRONOUS_FULL = 2
-ENGINE = "sqlite"
-
-
-class Cursor(Protocol):
-    """The rows of one statement, as tuples."""
-
-    def fetchone(self) -> Any: ...  # Any, here and below: a row's columns have the types of its statement
-
-    def fetchall(self) -> list[Any]: ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-
-class Connection(Protocol):
-    """What a unit of work gets: an open transaction of the driver."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
-
-    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor: ...
-
-
-def marks(values: Sequence[object]) -> str:
-    """A place for each value, between the parentheses of IN."""
-    return ", ".join("?" * len(values))
+# How often a transaction is tried in whose way others were.
+ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -77,41 +58,74 @@ class _Unit:
     failure: BaseException | None = None
 
 
+@dataclass(slots=True)
+class _Question:
+    """Something to read, and who waits for it."""
+
+    future: asyncio.Future[Any]
+    work: Callable[[Connection], Any]
+    result: Any = None
+    failure: BaseException | None = None
+
+    def answer(self) -> None:
+        if self.future.done():  # the caller gave up waiting
+            return
+        if self.failure is not None:
+            self.future.set_exception(self.failure)
+        else:
+            self.future.set_result(self.result)
+
+
 class Store:
     """Open with `open`, close with `close`. `append`, `write` and `read` belong to one event loop."""
 
     def __init__(
         self, url: str, *, append: Callable[[Connection, list[tuple[Any, ...]]], None], metrics: Metrics
     ) -> None:
-        self._path = _file_of(url)
+        """Raises CannotStart for a URL that names no database."""
+        self._engine = _engine_of(url)
         self._append = append
         self._metrics = metrics
-        self._connection: sqlite3.Connection | None = None
-        self._lock_file: int | None = None
+        self._session: Session | None = None
         self._gathered: list[_Unit] = []  # in this turn of the event loop
         self._queue: queue.SimpleQueue[list[_Unit] | None] = queue.SimpleQueue()
         self._unanswered: deque[_Unit] = deque()  # bodies, the oldest first
         self._watch: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
-        self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-reader")
-        self._reading: sqlite3.Connection | None = None
+        self._asked: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read_loop, name="store-reader", daemon=True)
+        self._reading: Session | None = None
         self._loop: asyncio.AbstractEventLoop
         self._failing = False
 
+    @property
+    def engine(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.name
+
+    @property
+    def shared(self) -> bool:
+        """Several routers may use this database at the same time."""
+        return self._engine.shared
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people; never with a password."""
+        return self._engine.place
+
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Create or check the schema and start the writer. Raises CannotStart with what to do."""
+        """Create or check the schema and start. Raises CannotStart with what to do.
+
+        A PostgreSQL that cannot be reached is waited for: until it comes everything raises StoreUnavailable.
+        """
         self._loop = loop
-        self._lock_file = _exclusive(self._path)
         try:
-            with _transaction(self._connected()) as connection:
-                _migrate(connection)
-        except (sqlite3.Error, OSError) as exc:
-            raise CannotStart(
-                f"ROUTER_DATABASE {self._path}: {exc}. "
-                "Check that the file is a database of this router and that its directory can be written."
-            ) from exc
+            self._session = self._engine.open()
+        except StoreUnavailable as exc:
+            self._say_failing(exc)
         self._thread.start()
+        self._reader.start()
 
     def append(self, row: tuple[Any, ...], *, size: int) -> asyncio.Future[None]:
         """Commit one row of the inbox with all others that wait.
@@ -134,32 +148,48 @@ class Store:
 
         An exception of `work` undoes only its own changes and is raised here. Raises StoreUnavailable if the
         transaction failed. `size`: the bytes that it keeps in memory while it waits.
+
+        `work` runs again where another router's transaction was in the way, so it changes nothing but the database.
+        Where the answer is lost, or does not come within WORK_WITHIN_S, it may have been written all the same.
         """
         self._admit(size)
         unit = _Unit(future=self._loop.create_future(), work=work, size=size)
         self._submit(unit)
-        result: T = await unit.future
-        return result
+        return await _within(WORK_WITHIN_S, unit.future)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on the reading connection, which sees all that is committed. Raises StoreUnavailable."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        question = _Question(future=self._loop.create_future(), work=work)
+        self._asked.put(question)
+        return await _within(WORK_WITHIN_S, question.future)
+
+    async def time(self) -> datetime | None:
+        """The clock of a database that is `shared`; None for one that has no other than this machine's."""
+        return await self.read(self._engine.time) if self.shared else None
 
     async def close(self) -> None:
-        """Finish what waits, then close. Called once, after everything that writes has stopped."""
+        """Finish what waits, then close. Called once, after everything that writes has stopped.
+
+        A thread that hangs is left behind: what it was about was answered for, and its process is about to end.
+        """
+        self._asked.put(None)
+        read = await self._ended(self._reader)
+        # The writer's connection goes last: the last one to close checkpoints.
         self._hand_over()
         self._queue.put(None)
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join)
+        written = await self._ended(self._thread)
         if self._watch is not None:
             self._watch.cancel()
-        await asyncio.get_running_loop().run_in_executor(self._readers, self._close_reading)
-        self._readers.shutdown()
-        # The writer's connection goes last: the last one to close checkpoints.
-        if self._connection is not None:
-            self._connection.close()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
+        if read and written:
+            self._engine.close()
+
+    async def _ended(self, thread: threading.Thread) -> bool:
+        if not thread.is_alive():  # or was never started
+            return True
+        await asyncio.to_thread(thread.join, CLOSE_WITHIN_S)
+        if thread.is_alive():
+            log.error("store_hangs", thread=thread.name, database=self.place, waited_s=CLOSE_WITHIN_S)
+        return not thread.is_alive()
 
     # -- the event loop's side ---------------------------------------------------------------------------------------
 
@@ -195,7 +225,7 @@ class Store:
         while self._unanswered and (self._unanswered[0].future.done() or self._unanswered[0].answer_by <= now):
             unit = self._unanswered.popleft()
             if not unit.future.done():
-                unit.future.set_exception(StoreUnavailable("the disk does not answer"))
+                unit.future.set_exception(StoreUnavailable("the database does not answer"))
         self._watch = None
         if self._unanswered:
             self._watch = self._loop.call_at(self._unanswered[0].answer_by, self._give_up)
@@ -208,7 +238,8 @@ class Store:
         while waiting or not closing:
             closing = self._take(waiting, wait=not waiting) or closing
             if waiting:
-                self._commit(_batch(waiting))
+                self._write_next(waiting)
+        self._disconnect()
 
     def _take(self, waiting: deque[_Unit], *, wait: bool) -> bool:
         """Add everything that was handed over; with `wait`, at least something. True: nothing will come any more."""
@@ -222,38 +253,91 @@ class Store:
             waiting.extend(units)
             wait = False
 
-    def _commit(self, batch: list[_Unit]) -> None:
+    def _write_next(self, waiting: deque[_Unit]) -> None:
         try:
-            with self._metrics.commit_seconds.time(), _transaction(self._connected()) as connection:
-                rows = [unit.row for unit in batch if unit.work is None]
-                if rows:
-                    self._append(connection, rows)
-                for unit in batch:
-                    if unit.work is not None:
-                        _run(unit, connection)
+            if self._session is None:
+                self._session = self._engine.connect()
         except Exception as exc:  # noqa: BLE001 - the top of a worker: a dead writer would answer nobody
+            # All of them: one batch after the other would wait for the same server again and again.
+            batch = list(waiting)
+            waiting.clear()
             self._failed(batch, exc)
         else:
-            self._metrics.commit_units.observe(len(batch))
+            batch = _batch(waiting)
+            self._commit(batch, self._session)
+        self._wake(batch)
+
+    def _commit(self, batch: list[_Unit], session: Session) -> None:
+        # Who gave up was told that it is not written; who tries again must not find it there.
+        wanted = [unit for unit in batch if not unit.future.done()]
+        if not wanted:
+            return
+        try:
+            with self._metrics.commit_seconds.time():
+                self._transact(wanted, session)
+        except Exception as exc:  # noqa: BLE001 - as above
+            self._failed(wanted, exc)
+        else:
+            self._metrics.commit_units.observe(len(wanted))
             if self._failing:
                 self._failing = False
                 log.info("store_recovered")
-        self._wake(batch)
+
+    def _transact(self, batch: list[_Unit], session: Session) -> None:
+        rows = [unit.row for unit in batch if unit.work is None]
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with _transaction(session):
+                    if rows:
+                        self._append(session, rows)
+                    for unit in batch:
+                        if unit.work is not None:
+                            self._run(unit, session)
+            except self._engine.error as exc:
+                if attempt == ATTEMPTS or self._engine.fault(exc) is not Fault.AGAIN:
+                    raise
+                log.info("store_transaction_again", attempt=attempt, why=_cause(exc))
+            else:
+                return
+
+    def _run(self, unit: _Unit, session: Session) -> None:
+        assert unit.work is not None  # noqa: S101
+        unit.failure = None
+        session.execute("SAVEPOINT unit")
+        try:
+            unit.result = unit.work(session)
+            session.execute("RELEASE unit")
+        except self._engine.error as exc:
+            if self._engine.fault(exc) is not Fault.UNIT:
+                raise  # the whole batch fails, or is tried again
+            unit.failure = StoreConflict(_cause(exc))
+            unit.failure.__cause__ = exc
+        except (*FAULTS, RouterError) as exc:
+            unit.failure = exc
+        if unit.failure is not None:
+            session.execute("ROLLBACK TO unit")
+            session.execute("RELEASE unit")
 
     def _failed(self, batch: list[_Unit], exc: Exception) -> None:
         # After an error of the disk the connection's state is not to be trusted: the next batch opens a new one.
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.close()
-            except sqlite3.Error as closing:
-                log.debug("store_close_failed", error=_cause(closing))
+        self._disconnect()
         for unit in batch:
             unit.failure = StoreUnavailable(_cause(exc))
             unit.failure.__cause__ = exc
+        self._say_failing(exc)
+
+    def _disconnect(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            try:
+                session.close()
+            except self._engine.error as exc:
+                log.debug("store_close_failed", error=_cause(exc))
+
+    def _say_failing(self, exc: Exception) -> None:
         if not self._failing:
             self._failing = True
-            log.error("store_unavailable", error=_cause(exc))
+            log.error("store_unavailable", database=self.place, error=_cause(exc))
 
     def _wake(self, batch: list[_Unit]) -> None:
         try:
@@ -273,30 +357,45 @@ class Store:
             else:
                 unit.future.set_result(unit.result)
 
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = _connect(self._path)
-        return self._connection
-
     # -- the reading thread ------------------------------------------------------------------------------------------
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
+    def _read_loop(self) -> None:
+        while (question := self._asked.get()) is not None:
+            if not question.future.done():
+                self._read(question)
+                self._wake_reader(question)
+        self._stop_reading()
+
+    def _read(self, question: _Question) -> None:
         try:
             if self._reading is None:
-                self._reading = _connect(self._path)
-                # It must neither write nor checkpoint: there is one connection for both.
-                self._reading.execute("PRAGMA query_only=ON")
-                self._reading.execute("PRAGMA wal_autocheckpoint=0")
-            with _transaction(self._reading, begin="BEGIN") as connection:
-                return work(connection)
-        except sqlite3.Error as exc:
-            self._close_reading()
-            raise StoreUnavailable(_cause(exc)) from exc
+                self._reading = self._engine.connect_reading()
+            with _transaction(self._reading) as connection:
+                self._look(question, connection)
+        except Exception as exc:  # noqa: BLE001 - the top of a worker: a dead reader would answer nobody
+            self._stop_reading()
+            question.failure = StoreUnavailable(_cause(exc))
+            question.failure.__cause__ = exc
 
-    def _close_reading(self) -> None:
-        if self._reading is not None:
-            self._reading.close()
-            self._reading = None
+    def _look(self, question: _Question, connection: Connection) -> None:
+        try:
+            question.result = question.work(connection)
+        except (*FAULTS, RouterError) as exc:  # the question is wrong, the connection is not
+            question.failure = exc
+
+    def _wake_reader(self, question: _Question) -> None:
+        try:
+            self._loop.call_soon_threadsafe(question.answer)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.warning("store_answer_unheard", units=1)
+
+    def _stop_reading(self) -> None:
+        session, self._reading = self._reading, None
+        if session is not None:
+            try:
+                session.close()
+            except self._engine.error as exc:
+                log.debug("store_close_failed", error=_cause(exc))
 
 
 def _batch(waiting: deque[_Unit]) -> list[_Unit]:
@@ -310,96 +409,45 @@ def _batch(waiting: deque[_Unit]) -> list[_Unit]:
     return batch
 
 
-def _run(unit: _Unit, connection: Connection) -> None:
-    assert unit.work is not None  # noqa: S101
-    connection.execute("SAVEPOINT unit")
-    try:
-        unit.result = unit.work(connection)
-    except sqlite3.OperationalError:
-        raise  # the disk: the whole batch fails
-    except (*FAULTS, sqlite3.Error) as exc:
-        connection.execute("ROLLBACK TO unit")
-        unit.failure = exc
-        if isinstance(exc, sqlite3.Error):
-            unit.failure = StoreConflict(_cause(exc))
-            unit.failure.__cause__ = exc
-    connection.execute("RELEASE unit")
-
-
 @contextmanager
-def _transaction(connection: sqlite3.Connection, *, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
-    """Immediate for writers: a deferred one that comes to write fails at once when another wrote meanwhile."""
-    connection.execute(begin)
+def _transaction(session: Session) -> Iterator[Connection]:
+    session.begin()
     try:
-        yield connection
+        yield session
     except BaseException:
-        if connection.in_transaction:
-            connection.rollback()
+        session.rollback()
         raise
-    connection.commit()
+    session.commit()
 
 
-def _file_of(url: str) -> Path:
-    scheme, separator, path = url.partition("://")
+async def _within(seconds: float, future: asyncio.Future[T]) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await future
+    except TimeoutError:
+        raise StoreUnavailable("the database does not answer") from None
+
+
+def _engine_of(url: str) -> Engine:
+    scheme, separator, _ = url.partition("://")
+    # The rest of the URL may hold a password.
     if not separator:
-        raise CannotStart(f"ROUTER_DATABASE {url!r} is not a database URL. Write sqlite:///router.db")
-    if scheme != "sqlite":
-        # The rest of the URL may hold a password.
         raise CannotStart(
-            f"ROUTER_DATABASE: this version keeps its data in SQLite, not in {scheme!r}. Write sqlite:///router.db"
+            "ROUTER_DATABASE is not a database URL. Write sqlite:///router.db or postgresql://user@host/name"
         )
-    if not path.startswith("/") or path == "/":
-        raise CannotStart("ROUTER_DATABASE must name a file, after three slashes. Write sqlite:///router.db")
-    return Path(path[1:])
+    if scheme == "sqlite":
+        return SqliteEngine(url)
+    if scheme in ("postgresql", "postgres"):
+        # Imported here: with SQLite it would cost memory and time at every start.
+        from router.store.postgres import PostgresEngine
 
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # Autocommit as far as the driver is concerned: it must not begin transactions by itself. Opened on one thread and
-    # then used by one other alone.
-    connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY"):
-        connection.execute(f"PRAGMA {pragma}")
-    (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
-    if synchronous != SYNCHRONOUS_FULL:
-        connection.close()
-        raise sqlite3.OperationalError(
-            f"synchronous=FULL was refused, it is {synchronous}: answers would promise too much"
-        )
-    return connection
-
-
-def _migrate(connection: Connection) -> None:
-    """Bring the schema to this router's version. Raises CannotStart for one of a newer router."""
-    connection.execute("CREATE TABLE IF NOT EXISTS router_schema (version INTEGER NOT NULL)")
-    row = connection.execute("SELECT version FROM router_schema").fetchone()
-    version = 0 if row is None else row[0]
-    if version > len(MIGRATIONS):
-        raise CannotStart(
-            f"the database has schema version {version}, this router knows {len(MIGRATIONS)}. "
-            "Run the newer router, or restore a backup"
-        )
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.execute(statement.replace("{serial}", "INTEGER PRIMARY KEY").replace("{blob}", "BLOB"))
-    connection.execute("DELETE FROM router_schema")
-    connection.execute("INSERT INTO router_schema (version) VALUES (?)", (len(MIGRATIONS),))
-
-
-def _exclusive(path: Path) -> int:
-    """Hold the lock file beside the database: a second process on it would send every message twice."""
-    try:
-        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise CannotStart(f"ROUTER_DATABASE {path}: {exc.strerror}: the directory must exist and be writable") from exc
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(handle)
-        raise CannotStart(
-            f"ROUTER_DATABASE {path} is in use by another router. Stop that one, or name another file"
-        ) from exc
-    return handle
+        return PostgresEngine(url)
+    raise CannotStart(
+        f"ROUTER_DATABASE: data is kept in SQLite or in PostgreSQL, not in {scheme!r}. "
+        "Write sqlite:///router.db or postgresql://user@host/name"
+    )
 
 
 def _cause(exc: BaseException) -> str:
-    return f"{type(exc).__name__}: {exc}"
+    text = " ".join(f"{exc}".split())
+    return text if isinstance(exc, RouterError) else f"{type(exc).__name__}: {text}"
