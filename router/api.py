@@ -101,7 +101,7 @@ class Api:
             async with asyncio.timeout(WRITABLE_WITHIN_S):
                 await self._store.write(inbox.touch)
         except (StoreUnavailable, TimeoutError) as exc:
-            cause = str(exc) or "the disk does not answer"
+            cause = str(exc) or "the database does not answer"
             return PlainTextResponse(f"not ready: the store cannot be written: {cause}\n", status_code=503)
         return PlainTextResponse(
             "\n".join(["ready", *(self._details() if "verbose" in request.query_params else []), ""])

@@ -37,7 +37,7 @@ class Settings:
     """Everything that `router serve` is told. Secrets have no repr: they must not end in a log or a traceback."""
 
     ownership: Path
-    database: str
+    database: str = field(repr=False)  # a URL may hold a password
     listen: Address
     slack_token: str | None = field(repr=False)  # None: preview mode
     slack_api_url: str | None

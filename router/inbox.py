@@ -56,7 +56,7 @@ class DurableInbox:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
                     await self._store.write(partial(accept_quarantined, row=row, notice=notice), size=len(body))
             except TimeoutError as exc:
-                raise StoreUnavailable("the disk does not answer") from exc
+                raise StoreUnavailable("the database does not answer") from exc
             self._wanted.set()
         return text_of(identifier)
 

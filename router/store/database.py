@@ -288,6 +288,8 @@ class Store:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with _transaction(session):
+                    if len(rows) < len(batch):
+                        session.take_turn()
                     if rows:
                         self._append(session, rows)
                     for unit in batch:

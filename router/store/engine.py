@@ -45,6 +45,9 @@ class Session(Connection, Protocol):
 
     def begin(self) -> None: ...
 
+    def take_turn(self) -> None:
+        """Wait until no other router is in the middle of a transaction that has taken its turn."""
+
     def commit(self) -> None: ...
 
     def rollback(self) -> None:

@@ -36,6 +36,7 @@ ANSWER_S: Final = 6
 MIGRATION_S: Final = 600
 # Of pg_advisory_xact_lock, whose numbers a database shares: "router" in ASCII.
 MIGRATING: Final = 0x726F75746572
+WRITING: Final = MIGRATING + 1
 
 # A URL that says something else wins. The kernel gives up on packets that nobody acknowledges.
 _DEFAULTS: Final[dict[str, Any]] = {  # Any: as in psycopg
@@ -209,6 +210,11 @@ class _Session:
 
     def begin(self) -> None:
         self._driver.execute(self._begin)
+
+    def take_turn(self) -> None:
+        # Units of work change rows of several tables, and the totals, each in the order of its own; in transactions of
+        # several of them those of two routers would deadlock, which the server notices only after a second.
+        self.execute("SELECT pg_advisory_xact_lock(?)", (WRITING,))
 
     def commit(self) -> None:
         # A transaction that failed, and whose error was swallowed, is answered with ROLLBACK and no error.

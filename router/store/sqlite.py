@@ -32,6 +32,9 @@ class _Session(sqlite3.Connection):
         # Immediate for the writer: a deferred transaction that comes to write fails at once if another wrote meanwhile.
         self.execute("BEGIN" if self.reads_only else "BEGIN IMMEDIATE")
 
+    def take_turn(self) -> None:
+        """Nobody else is there."""
+
 
 class SqliteEngine:
     """One database file. A second process on it is kept out by a lock file beside it."""
@@ -66,10 +69,11 @@ class SqliteEngine:
             session.commit()
         except sqlite3.Error as exc:
             if _class_of(exc) in _DAMAGED:
+                aside = self._path.with_name("damaged")
                 raise CannotStart(
                     f"ROUTER_DATABASE {self._path} is damaged, or not a database of this router ({exc}). "
                     "Bring back the last backup with `router restore FILE`. Or start empty, and keep what is left: "
-                    f"mkdir {self._path}.damaged && mv {self._path} {self._path}-* {self._path}.damaged/"
+                    f"mkdir {aside} && mv {self._path}* {aside}/"
                 ) from exc
             raise CannotStart(
                 f"ROUTER_DATABASE {self._path}: {exc}. "
