@@ -62,6 +62,7 @@ class SqliteEngine:
             session.begin()
             try:
                 _migrate(session)
+                _look_at_each_table(session)
             except BaseException:
                 session.rollback()
                 session.close()
@@ -136,6 +137,13 @@ def _migrate(session: _Session) -> None:
     migrations.check(version)
     if version < migrations.LATEST:
         migrations.migrate(session, version=version, spelled=spelled)
+
+
+def _look_at_each_table(session: _Session) -> None:
+    """Damage at the top of a table is found before anything is promised; reading all of it would take too long."""
+    tables = session.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (name,) in tables:
+        session.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchone()
 
 
 def _class_of(exc: Exception) -> int | None:

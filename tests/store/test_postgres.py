@@ -74,9 +74,8 @@ def test_rows_that_somebody_holds(postgres: PostgresServer, waits: str) -> None:
 
     def look(connection: Connection) -> list[tuple[int]]:
         looking.set()
-        return connection.execute(
-            f"SELECT value FROM totals WHERE name = 'dead' {getattr(connection, waits)}"
-        ).fetchall()
+        lock = getattr(connection, waits)
+        return connection.execute(f"SELECT value FROM totals WHERE name = 'dead' {lock}").fetchall()
 
     async def run(store: Store) -> list[tuple[int]]:
         with psycopg.connect(url) as other:
