@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock bench torture clean
+.PHONY: help setup run test check lock bench soak torture clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -42,7 +42,10 @@ check: $(VENV)/.dev ## formatting, lint, types, import contracts
 bench: $(VENV)/.dev ## the figures of docs/explanation/performance.md
 	@$(BIN)/python -m tests.bench
 
-torture: $(VENV)/.dev ## kill -9 under load, until nothing is lost 200 times
+soak: $(VENV)/.dev ## a million alerts: memory and answers stay as they are, every count is exact
+	@$(BIN)/python -m tests.soak
+
+torture: $(VENV)/.dev ## kills, power cuts, faults of Slack and failovers, in which nothing may be lost: an hour or two
 	@$(BIN)/python -m tests.torture
 
 lock: $(VENV)/.dev ## resolve the dependencies anew

@@ -362,8 +362,6 @@ class _Router:
 
     def _new_delivery(self, sender: SlackSender) -> Delivery:
         self._health.state = "ok"
-        # The router that delivered until now may have posted a moment ago.
-        spaced = time.monotonic() + CHANNEL_SPACING_S if self._store.shared else None
         return Delivery(
             store=self._store,
             sender=sender,
@@ -374,7 +372,9 @@ class _Router:
             metrics=self._metrics,
             wanted=self._wanted,
             health=self._health,
-            pacing=Pacing(closed_until=spaced),
+            # The process that delivered until now may have posted a moment ago; one that is started again and again
+            # must not begin each time as if Slack's minute were empty.
+            pacing=Pacing(closed_until=time.monotonic() + CHANNEL_SPACING_S),
         )
 
     async def _prune(self) -> None:
