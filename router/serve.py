@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -37,6 +38,7 @@ from router.notify.slack import API_URL, SlackSender
 from router.reassigner import Reassigner
 from router.retention import Retention
 from router.store import inbox, leases
+from router.store.backup import mark_copy
 from router.store.database import Store
 from router.telemetry import Metrics
 
@@ -101,6 +103,7 @@ async def _serve(settings: Settings) -> None:
         ownership = ActiveMap(settings.ownership, clock=now, metrics=metrics)
         stack.push_async_callback(store.close)
         store.open(asyncio.get_running_loop())
+        await _mark_copy(store)
         clock = await _clock(store)
         last_id = await _last_id(store)
         await ownership.keep_in(store)
@@ -115,6 +118,18 @@ async def _serve(settings: Settings) -> None:
             last_id=last_id,
         )
         await router.serve(listening)
+
+
+async def _mark_copy(store: Store) -> None:
+    """A backup that was copied into the database's place is a restore, whoever did it."""
+    if store.shared:
+        return
+    try:
+        marked = await store.write(partial(mark_copy, now=now()))
+    except StoreUnavailable:
+        return  # it is said where it is asked for its newest id
+    if marked is not None:
+        log.warning("database_restored", dead=marked.dead, edits=marked.edits, waiting=marked.waiting)
 
 
 async def _clock(store: Store) -> Callable[[], datetime]:

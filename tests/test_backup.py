@@ -1,5 +1,6 @@
 """Backups of a router that runs, and what becomes of one that was made from a backup."""
 
+import shutil
 import signal
 import sqlite3
 import stat
@@ -150,6 +151,34 @@ def test_fault_88_a_restore_posts_nothing_old(router: RouterProcess, slack: Slac
     assert len(letters) == dead
     assert {letter["reason"] for letter in letters} == {RESTORED}
     assert unbalanced(router.status()) is None
+
+
+def test_fault_88_a_copy_put_in_place_by_hand_posts_nothing_old(
+    router: RouterProcess, slack: SlackServer, tmp_path: Path
+) -> None:
+    """Whoever has no time to read copies the backup over the database: the router sees what it is, once."""
+    with slack.refusing():
+        for number in range(10):
+            post(router, f"Outage{number}")
+        router.wait_until(lambda status: status["notifications"]["waiting"] == 0)
+        file = tmp_path / "backup.db"
+        assert run("backup", file, "--database", url(router.database)).returncode == 0
+        router.kill()
+    for left in router.database.parent.glob("router.db*"):
+        left.unlink()
+    shutil.copy(file, router.database)
+
+    router.start()
+    router.wait_until(drained)
+    router.kill()
+    router.start()
+    router.wait_until(drained)
+
+    assert len(router.named("database_restored")) == 1
+    assert slack.emulator.calls["chat.postMessage"] == 1
+    (notice,) = slack.messages(FALLBACK)
+    assert "RESTORED · database" in str(notice.content.blocks)
+    assert {letter["reason"] for letter in dead_letters(router)} == {RESTORED}
 
 
 def test_a_running_router_is_not_restored_over(router: RouterProcess, tmp_path: Path) -> None:

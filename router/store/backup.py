@@ -26,6 +26,8 @@ from router.store.sqlite import SqliteEngine, _exclusive
 
 # Pages between two reports of the progress, which an interrupt is heard at too.
 PAGES_A_STEP: Final = 2_048
+# In the header of a copy, as PRAGMA user_version: whoever opens it as a database learns that what it knows is old.
+COPIED: Final = 1
 RESTORED: Final = "restored from a backup"
 
 _LOGS: Final = ("-journal", "-wal", "-shm")
@@ -179,6 +181,8 @@ def _mark(engine: Engine, *, now: datetime) -> Marked:
         if engine.shared and held:
             raise CannotStart(f"{engine.place} is in use by a router. Stop all routers on it, then try again")
         marked = mark_restored(session, now=now)
+        if not engine.shared:
+            session.execute("PRAGMA user_version=0")
         session.commit()
     except engine.error as exc:
         raise StoreUnavailable(f"{engine.place}: {exc}") from exc
@@ -186,6 +190,15 @@ def _mark(engine: Engine, *, now: datetime) -> Marked:
         session.close()
         engine.close()
     return marked
+
+
+def mark_copy(connection: Connection, *, now: datetime) -> Marked | None:
+    """Mark a copy that somebody put in the database's place by hand, on SQLite; None: it is no copy."""
+    (copied,) = connection.execute("PRAGMA user_version").fetchone()
+    if copied != COPIED:
+        return None
+    connection.execute("PRAGMA user_version=0")
+    return mark_restored(connection, now=now)
 
 
 def mark_restored(connection: Connection, *, now: datetime) -> Marked:
@@ -251,6 +264,7 @@ def _copy(source: Path, target: Path, progress: Progress) -> Contents:
     with closing(_open(target)) as copy:
         # Without a log beside it, so that it can be moved, and read where nothing can be written.
         copy.execute("PRAGMA journal_mode=DELETE")
+        copy.execute(f"PRAGMA user_version={COPIED}")
         (found,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise BackupUnusable(f"{source} is damaged: {' '.join(found.split())}. {_OLDER}")
