@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from router.core.incidents import Reason, Telling
@@ -48,33 +49,35 @@ def row(*, id: int, source: Source, received_at: datetime, error: str | None, bo
 
 def append(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
     """Store notifications: the hot statements."""
-    # Many rows a statement: each step of SQLite gives the interpreter's lock away and has to wait to get it back.
-    at = 0
-    for size in _CHUNKS:
-        while len(rows) - at >= size:
-            chunk = rows[at : at + size]
-            connection.execute(_INSERT_NOTIFICATIONS[size], [value for row in chunk for value in row[:5]])
-            connection.execute(_INSERT_BODIES[size], [value for row in chunk for value in (row[0], row[5])])
-            at += size
+    # Many rows a statement: each step of SQLite gives the interpreter's lock away and has to wait to get it back, and
+    # each statement of PostgreSQL is a way there and back.
+    for at in range(0, len(rows), _CHUNK):
+        chunk = rows[at : at + _CHUNK]
+        notifications, bodies = _inserts(len(chunk))
+        connection.execute(notifications, [value for row in chunk for value in row[:5]])
+        connection.execute(bodies, [value for row in chunk for value in (row[0], row[5])])
     quarantined = sum(row[3] == NotificationState.QUARANTINED for row in rows)
     count(connection, {"accepted": len(rows), "quarantined": quarantined})
 
 
-_CHUNKS = (64, 16, 4, 1)
-_INSERT_NOTIFICATIONS = {
-    size: "INSERT INTO notifications (id, source, received_at, state, error) VALUES "
-    + ", ".join(["(?, ?, ?, ?, ?)"] * size)
-    for size in _CHUNKS
-}
-_INSERT_BODIES = {size: "INSERT INTO bodies (id, body) VALUES " + ", ".join(["(?, ?)"] * size) for size in _CHUNKS}
+_CHUNK = 64
+
+
+@lru_cache(maxsize=_CHUNK)
+def _inserts(size: int) -> tuple[str, str]:
+    """For so many rows: into notifications, and into bodies."""
+    return (
+        "INSERT INTO notifications (id, source, received_at, state, error) VALUES "
+        + ", ".join(["(?, ?, ?, ?, ?)"] * size),
+        "INSERT INTO bodies (id, body) VALUES " + ", ".join(["(?, ?)"] * size),
+    )
 
 
 def count(connection: Connection, amounts: Mapping[str, int]) -> None:
     """Add to the totals of the conservation law, in the transaction that changes the rows."""
-    connection.executemany(
-        "UPDATE totals SET value = value + ? WHERE name = ?",
-        [(amount, str(name)) for name, amount in amounts.items() if amount],
-    )
+    for name, amount in amounts.items():
+        if amount:
+            connection.execute("UPDATE totals SET value = value + ? WHERE name = ?", (amount, str(name)))
 
 
 def touch(connection: Connection) -> None:

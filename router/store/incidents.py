@@ -56,12 +56,24 @@ _SAVE = f"""
 """
 
 
+# Of one owner in one channel. What a group that comes and goes was an hour ago helps to tell nothing of today, and each
+# is read with all its alerts for every notification.
+EPISODES = 3
+
+
 def of_groups(connection: Connection, groups: Sequence[str], *, closed_after: datetime) -> dict[str, list[Incident]]:
-    """The open incidents of alert groups and those that closed lately, oldest first, by group."""
+    """The open incidents of alert groups and the last that closed lately, oldest first, by group."""
     found: dict[str, list[Incident]] = {}
     rows = connection.execute(
-        f"{_SELECT} WHERE alert_group IN ({marks(groups)}) AND (closed_at IS NULL OR closed_at > ?) ORDER BY id",
-        (*groups, micros(closed_after)),
+        f"""
+        SELECT {", ".join(_COLUMNS)} FROM (
+            SELECT *, row_number() OVER (
+                PARTITION BY alert_group, owner, channel, closed_at IS NULL ORDER BY id DESC
+            ) AS episode FROM incidents
+            WHERE alert_group IN ({marks(groups)}) AND (closed_at IS NULL OR closed_at > ?)
+        ) AS known WHERE closed_at IS NULL OR episode <= ? ORDER BY id
+        """,
+        (*groups, micros(closed_after), EPISODES),
     )
     for row in rows:
         incident = _incident(row)

@@ -86,7 +86,12 @@ class SqliteEngine:
         # Autocommit as far as the driver is concerned: it must not begin transactions by itself. Opened on one thread
         # and then used by one other alone.
         session = sqlite3.connect(
-            self._path, timeout=1.0, isolation_level=None, check_same_thread=False, factory=_Session
+            self._path,
+            timeout=1.0,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Session,
+            cached_statements=512,  # an insert for each number of rows is 128 of them
         )
         try:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY"):

@@ -7,13 +7,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import accept, commit, footprint, latency, ownership
+from tests.bench import accept, claims, commit, deliveries, footprint, latency, ownership
 from tests.bench.report import Report
 
 SECTIONS = {
     "accept": accept.run,
     "commit": commit.run,
     "latency": latency.run,
+    "deliveries": deliveries.run,
+    "claims": claims.run,
     "footprint": footprint.run,
     "ownership": ownership.run,
 }

@@ -1,4 +1,4 @@
-"""Group commit against one commit a request, on this disk and on one whose fsync takes 3 ms longer."""
+"""Group commit against one commit a request: on this disk, on one whose fsync takes 3 ms longer, and on PostgreSQL."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import servers
+from tests.bench.appends import POOL
 from tests.bench.bodies import template
 from tests.bench.report import Report
 from tests.programs import find
@@ -42,6 +43,7 @@ def run(directory: Path, report: Report) -> None:
     directory.mkdir(parents=True)
     ratio = compare(directory / "as-it-is", {}, "this disk's fsync")
     report.goal("group commit / one commit a request, 64 waiting", ratio, at_least=2.5)
+    on_postgres(report)
     shim = slow_disk(directory)
     if shim is None:
         report.not_run("group commit with 3 ms added to each fsync", "no C compiler")
@@ -60,15 +62,38 @@ def compare(directory: Path, disk: Mapping[str, str], what: str) -> float:
     singly: list[Appended] = []
     for round_ in range(ROUNDS):
         for batch, results in ((TOGETHER, together), (1, singly)):
-            results.append(append(directory / f"{batch}-{round_}.db", batch, disk))
+            results.append(append(f"sqlite:///{directory}/{batch}-{round_}.db", str(batch), disk))
             print(f"    {'group commit        ' if batch > 1 else 'one commit a request'} {results[-1]}", flush=True)
     return median(one.per_s for one in together) / median(one.per_s for one in singly)
 
 
-def append(database: Path, batch: int, disk: Mapping[str, str]) -> Appended:
+def on_postgres(report: Report) -> None:
+    what = "group commit / one insert a request, 64 waiting, PostgreSQL"
+    with servers.postgres() as postgres:
+        if postgres is None:
+            report.not_run(what, "PostgreSQL is not installed")
+            return
+        print("\n  PostgreSQL on this disk and this core")
+        # What others do is not one commit after the other, but a transaction for each request on a pool of connections.
+        sides = {
+            str(TOGETHER): "group commit",
+            "1": "one commit a request",
+            "pool": f"a pool of {POOL}, one insert a request",
+        }
+        results: dict[str, list[Appended]] = {batch: [] for batch in sides}
+        for _ in range(ROUNDS):
+            for batch, name in sides.items():
+                results[batch].append(append(postgres.new_database(), batch, {}))
+                print(f"    {name:32} {results[batch][-1]}", flush=True)
+    together, singly, pooled = (median(one.per_s for one in results[batch]) for batch in sides)
+    print(f"    against one commit a request: {together / singly:.1f}")
+    report.goal(what, together / pooled, at_least=2.5)
+
+
+def append(url: str, batch: str, disk: Mapping[str, str]) -> Appended:
     command = [*servers.on_core(servers.SERVER_CORE), sys.executable, "-m", "tests.bench.appends"]
     ended = subprocess.run(
-        [*command, str(database), str(batch), str(CALLERS), str(SECONDS)],
+        [*command, url, batch, str(CALLERS), str(SECONDS)],
         cwd=PROJECT,
         env=os.environ | disk,
         check=True,

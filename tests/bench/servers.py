@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,9 @@ from typing import Final
 from tests.acceptance.organisation import map_of, write_map
 from tests.bench.load import Orders, Result
 from tests.bench.sink import Call
-from tests.programs import eventually, free_port
+from tests.postgres import PostgresServer
+from tests.postgres import server as postgres_server
+from tests.programs import eventually, find, free_port
 from tests.router_process import INTAKE_TOKEN, PROJECT, RouterProcess, SlackAccess, cpu_s_of, request
 
 # As in the reference measurements: what is measured has one core to itself, what measures it has the other.
@@ -85,14 +87,40 @@ def router(
     teams: int = TEAMS,
     settings: Mapping[str, str] | None = None,
     core: int | None = SERVER_CORE,
+    database_url: str | None = None,
 ) -> RouterProcess:
-    """A router with an empty database in `directory`; `core=None` leaves it to the scheduler."""
+    """A router with an empty database, an SQLite file in `directory` unless another is named.
+
+    `core=None` leaves it to the scheduler.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     prefix: Sequence[str] = () if core is None else on_core(core)
     ownership = write_map(directory, map_of(teams))
     return RouterProcess(
-        directory, ownership=ownership, slack=slack, settings=settings, prefix=prefix, prefix_stays=False
+        directory,
+        ownership=ownership,
+        slack=slack,
+        settings=settings,
+        prefix=prefix,
+        prefix_stays=False,
+        database_url=database_url,
     )
+
+
+@contextmanager
+def postgres() -> Iterator[PostgresServer | None]:
+    """A PostgreSQL on the core of what is measured, as its work is part of it; None where it is not installed."""
+    if find("postgres") is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        everywhere = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {SERVER_CORE})  # what is started now inherits it
+        try:
+            running = stack.enter_context(postgres_server())
+        finally:
+            os.sched_setaffinity(0, everywhere)
+        yield running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +140,11 @@ class Measured:
         return self.server_cpu_s / max(1, self.load.answered) * 1e6
 
 
-def measure(orders: Orders, server_pid: int) -> Measured:
-    """Run the load against the server. Anything but 200 is an error of the benchmark's subject and ends it."""
+def measure(orders: Orders, server_pid: int, *, cpu_s: Callable[[], float] = float) -> Measured:
+    """Run the load against the server. Anything but 200 is an error of the benchmark's subject and ends it.
+
+    `cpu_s`: what other processes that work for the server have spent so far.
+    """
     process = subprocess.Popen(
         [*on_core(CLIENT_CORE), sys.executable, "-m", "tests.bench.load"],
         cwd=PROJECT,
@@ -126,14 +157,14 @@ def measure(orders: Orders, server_pid: int) -> Measured:
     with process:
         process.stdin.write(json.dumps(asdict(orders)))
         process.stdin.close()
-        cpu_s = []
+        spent_s = []
         for expected in ("measuring", "measured"):
             line = process.stdout.readline().strip()
             assert line == expected, f"the load generator said {line!r}"
-            cpu_s.append(cpu_s_of(server_pid))
+            spent_s.append(cpu_s_of(server_pid) + cpu_s())
         load = Result(**json.loads(process.stdout.readline()))
     assert load.statuses.keys() == {"200"}, f"not every request was answered 200: {load.statuses}"
-    return Measured(load=load, server_cpu_s=cpu_s[1] - cpu_s[0])
+    return Measured(load=load, server_cpu_s=spent_s[1] - spent_s[0])
 
 
 def orders(port: int, templates: Sequence[bytes], *, first: int, connections: int, seconds: float) -> Orders:

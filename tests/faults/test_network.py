@@ -93,6 +93,26 @@ async def _refused(api_url: str, *, proxy: str | None = None) -> DeliveryFailed:
     return caught.value
 
 
+def test_48_the_library_sends_nothing_twice() -> None:
+    """slack-sdk's own retry repeats a call whose connection broke, and Slack may have taken it: it is off."""
+    requests = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        requests += 1
+        writer.close()
+
+    async def run() -> DeliveryFailed:
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        async with server:
+            return await _refused(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/")
+
+    failed = asyncio.run(run())
+    assert (failed.failure, failed.reason) == (FailureClass.AMBIGUOUS, "disconnected")
+    assert requests == 1
+
+
 def test_52_proxy_that_wants_a_password() -> None:
     """407: the request did not get to Slack, so it may be sent again, and nothing of it is in doubt."""
 
