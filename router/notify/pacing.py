@@ -56,8 +56,8 @@ class Pacing:
         self._posts = bucket(20, 4)
         # 50 edits a minute for app and workspace (Tier 3), not for each channel: edits are what is scarce.
         self._edits = bucket(10, 40 / 60)
-        # Tier 3 too, for each method that reads: to look for a message, to ask about a channel. At most 30 together.
-        self._reads = bucket(5, 25 / 60)
+        # Tier 3 too, for each method that reads: to look for a message, to ask about a channel. At most 45 together.
+        self._reads = bucket(10, 35 / 60)
         self._free_at: dict[str, float] = {}  # channel -> when it may be posted to; only those that must wait
         self._in_flight: set[str] = set()
         self._refused_until: dict[str, float] = {}  # channels that answered 429
