@@ -16,7 +16,7 @@ from router.core.model import Language, MessageKind, Notification, Source
 from router.core.ownership import OwnershipMap
 from router.intake.reading import READ_INLINE_BYTES, read
 from router.notify.blocks import Payload, plain, render, render_move, render_notice
-from router.notify.digests import render_digest
+from router.notify.digests import render_digest, render_told_again
 from router.store import digests, incidents, messages
 from router.store.database import Connection, Store
 from router.store.sending import Claimed, undelivered_of
@@ -78,9 +78,20 @@ class Composer:
 
     async def _digest(self, message: Claimed, channel_id: str) -> Outgoing | None:
         members = await self._store.read(partial(_members, digest=message.id))
-        if not members:
-            return None
         ownership = self._ownership()
+        if not members:
+            if message.ts is None:
+                return None
+            payload = render_told_again(ownership.language)
+            return Outgoing(
+                message=message,
+                channel_id=channel_id,
+                payload=plain(payload) if message.plain else payload,
+                group=message.kind,
+                reference=None,
+                language=ownership.language,
+                subject=message.kind,
+            )
         shows = digest_card(members, ownership=ownership, wanted_at=message.wanted_at)
         payload = render_digest(shows)
         return Outgoing(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -19,6 +19,7 @@ from router.core.errors import FAULTS, DeliveryFailed, StoreUnavailable
 from router.core.model import Channel, FailureClass, MessageKind, Undelivered
 from router.core.ownership import OwnershipMap
 from router.core.retry import REPLIES_REFUSED, backoff, treated_as
+from router.leadership import Lease, SoleLease
 from router.notify.blocks import Payload, resent
 from router.notify.breaker import Breaker
 from router.notify.pacing import Pacing
@@ -42,10 +43,16 @@ LOOK_AFTER = timedelta(seconds=2)
 ABSENT_AFTER = timedelta(seconds=8)
 # Slack takes few calls that read; what cannot be looked for now is looked for a little later.
 READ_LATER = timedelta(seconds=3)
+# A history that fails so long is as good as closed: people are waiting for what may never have been posted.
+LOOK_FOR = timedelta(minutes=2)
 # How long a channel that refused is left alone before it is asked whether it takes messages again.
 REFUSED_FOR = timedelta(minutes=15)
+# Where that question got no answer about the channel.
+ASK_AGAIN = timedelta(minutes=1)
 # What is told elsewhere in one transaction because its channel refuses.
 DIVERTED = 100
+# What a call that only reads says about those that write. A limit, or a fault, is of its method alone.
+OF_EVERY_CALL = (FailureClass.APP, FailureClass.WORKSPACE, FailureClass.NOT_SENT)
 # What ends when Slack can be reached again.
 OF_SLACK = (FailureClass.APP, FailureClass.WORKSPACE, FailureClass.NOT_SENT, FailureClass.AMBIGUOUS)
 
@@ -103,6 +110,7 @@ class Delivery:
         wanted: asyncio.Event,
         health: SlackHealth,
         pacing: Pacing | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -114,6 +122,7 @@ class Delivery:
         self._wanted = wanted
         self._composer = Composer(store=store, ownership=ownership)
         self._pacing = pacing if pacing is not None else Pacing()
+        self._lease = lease if lease is not None else SoleLease()
         self._breaker = Breaker()
         self._under_way: set[asyncio.Task[None]] = set()
         self._sending: set[int] = set()  # the messages of these
@@ -124,7 +133,7 @@ class Delivery:
     async def step(self) -> float | None:
         """Send what may be sent now. Returns the seconds until something can be done; None: until woken.
 
-        Raises StoreUnavailable; then nothing was sent.
+        Raises StoreUnavailable or LeaseLost; then nothing was sent.
         """
         await self._write_unrecorded()
         if self._breaker.is_open:
@@ -137,15 +146,16 @@ class Delivery:
         ask_at = self._ask_again(refused, at)
         if due_at is None or due_at > at:
             return _seconds_until(at, due_at, ask_at)
-        if closed := {channel: why for channel, why in refused.items() if channel != fallback}:
-            await self._divert(closed)
+        closed = {channel: why for channel, why in refused.items() if channel != fallback}
+        if closed and await self._divert(closed) == DIVERTED:
+            return 0.0
         free = (1 if self._breaker.trial else IN_FLIGHT) - len(self._under_way)
         posts = min(free, self._pacing.posts_allowed(now))
         edits = min(free, self._pacing.edits_allowed(now))
         if posts or edits:
             claimed = await self._store.write(
                 partial(
-                    sending.claim,
+                    self._claim,
                     now=at,
                     lease=LEASE,
                     posts=posts,
@@ -158,23 +168,39 @@ class Delivery:
                 )
             )
             for message in claimed:
-                self._start(message, message.channel_id or fallback, claimed_at=now)
+                self._start(message, message.posted_in or message.channel_id or fallback, claimed_at=now)
             if claimed:
                 return 0.0
         # Of the same instant as what was blocked: a channel that opened meanwhile must not be missed.
         opens = self._pacing.next_free(now)
         return None if opens is None else max(SHORTEST_WAIT_S, opens - self._monotonic())
 
+    def _claim(self, connection: Connection, **what: Any) -> list[Claimed]:  # Any: passed through to sending.claim
+        # This process may have stood still since it looked whether it is the one that delivers.
+        self._lease.guard()(connection)
+        return sending.claim(connection, **what)
+
     @property
     def under_way(self) -> int:
         """How many calls to Slack are under way."""
         return len(self._under_way)
 
-    async def finish(self) -> None:
-        """Wait for the calls that are under way; their answers are recorded."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-        await self._write_unrecorded()
+    async def finish(self, *, within_s: float = ANSWER_WITHIN_S) -> None:
+        """Wait for the calls that are under way; their answers are recorded.
+
+        Where the database is away they are kept in mind; a process that ends leaves them in doubt, to the next one. So
+        it does with calls that take longer, as a search through a long history: a process that is to end must end.
+        """
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=within_s)
+            for task in late:
+                log.warning("call_abandoned", call=task.get_name(), waited_s=within_s)
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await self._write_unrecorded()
+        except StoreUnavailable as exc:
+            log.warning("answers_not_recorded", number=len(self._unrecorded), error=str(exc))
 
     # -- one message -------------------------------------------------------------------------------------------------
 
@@ -203,6 +229,9 @@ class Delivery:
         try:
             try:
                 outgoing = await self._composer.compose(message, channel_id)
+            except StoreUnavailable:
+                self._unrecorded.append(partial(sending.release, claimed=[message], now=self._clock()))
+                return
             except FAULTS as exc:
                 await self._unrenderable(message, channel_id, exc)
                 return
@@ -265,9 +294,8 @@ class Delivery:
                 thread_ts=outgoing.thread_ts,
             )
         except DeliveryFailed as failed:
-            if not _cannot_be_known(failed):
-                if failed.retry_after is not None:
-                    self._pacing.pause_reads(self._monotonic() + failed.retry_after.total_seconds())
+            self._pause_reads(failed)
+            if not await self._cannot_be_known(failed, asked_at=asked_at, now=now):
                 await self._failed(outgoing, failed, looking=True)
                 return
             known = False
@@ -285,6 +313,26 @@ class Delivery:
         if not await self._store.write(partial(sending.ask, claimed=message, now=now)):
             return  # somebody else has it by now
         await self._send(outgoing if known else outgoing.marked(resent), claimed_at=claimed_at)
+
+    async def _cannot_be_known(self, failed: DeliveryFailed, *, asked_at: datetime, now: datetime) -> bool:
+        """Whether looking again would not help either: the history is closed to us, too long, or fails for long."""
+        if failed.failure is FailureClass.APP:
+            return failed.reason in _OF_THE_METHOD or await self._is_taken()
+        if failed.reason == "history_too_long" or failed.failure in _CLOSED:
+            return True
+        return failed.failure not in OF_EVERY_CALL and not asked_at <= now < asked_at + LOOK_FOR
+
+    async def _is_taken(self) -> bool:
+        """Whether Slack takes our token: then it refused the method, and not the app."""
+        try:
+            await self._sender.probe()
+        except DeliveryFailed:
+            return False
+        return True
+
+    def _pause_reads(self, failed: DeliveryFailed) -> None:
+        if failed.retry_after is not None:
+            self._pacing.pause_reads(self._monotonic() + failed.retry_after.total_seconds())
 
     async def _look_later(self, message: Claimed, due_at: datetime) -> None:
         await self._record(
@@ -327,7 +375,16 @@ class Delivery:
 
     async def _delivered(self, outgoing: Outgoing, ts: str, *, revision: int, adopted: bool = False) -> None:
         message, now = outgoing.message, self._clock()
-        await self._record(partial(sending.delivered, claimed=message, ts=ts, revision=revision, now=now))
+        await self._record(
+            partial(
+                sending.delivered,
+                claimed=message,
+                ts=ts,
+                revision=revision,
+                channel_id=outgoing.channel_id,
+                now=now,
+            )
+        )
         if self._breaker.succeeded():
             await self._slack_is_back()
         self._health.state = "ok"
@@ -369,6 +426,8 @@ class Delivery:
             log.warning("reply_refused", **facts)
             await self._record(partial(sending.supersede, claimed=message))
             return
+        if not looking or failure in OF_EVERY_CALL:
+            self._tell_breaker(failed)
         if failure is FailureClass.CONTENT and not message.plain:
             log.warning("message_degraded", **facts)
             await self._record(partial(sending.degrade, claimed=message, error=failed.reason, now=now))
@@ -391,7 +450,8 @@ class Delivery:
         if doubted:
             wait = max(wait, LOOK_AFTER)
             self._metrics.doubts.labels("asked").inc()
-        self._hold(message, channel_id, failure, wait, failed)
+        if not looking or failure in OF_EVERY_CALL:
+            self._hold(message, channel_id, failure, wait, failed)
         if message.attempt == 1:
             log.warning("delivery_failed", **facts, retry_in_s=round(wait.total_seconds(), 1))
         await self._record(
@@ -407,12 +467,14 @@ class Delivery:
 
     def _give_up(
         self, connection: Connection, *, outgoing: Outgoing, failure: FailureClass, reason: str, now: datetime
-    ) -> None:
+    ) -> bool:
         message, channel_id = outgoing.message, outgoing.channel_id
+        undelivered = _undelivered(message, channel_id, reason, self._ownership())
+        if not sending.give_up(connection, message, failure=failure, error=reason, undelivered=undelivered, now=now):
+            return False
         if failure is FailureClass.CHANNEL:
             channels.refuse(connection, channel_id, reason=reason, now=now, probe_at=now + REFUSED_FOR)
-        undelivered = _undelivered(message, channel_id, reason, self._ownership())
-        sending.give_up(connection, message, failure=failure, error=reason, undelivered=undelivered, now=now)
+        return True
 
     def _hold(
         self, message: Claimed, channel_id: str, failure: FailureClass, wait: timedelta, failed: DeliveryFailed
@@ -428,8 +490,10 @@ class Delivery:
         if failure is FailureClass.CHANNEL:
             log.critical("fallback_channel_refuses", channel=channel_id, reason=failed.reason)
             self._pacing.close(channel_id, until)
-        if self._breaker.failed(failed, now, jitter=self._jitter()):
-            log.error("slack_away", reason=failed.reason, failure=failure)
+
+    def _tell_breaker(self, failed: DeliveryFailed) -> None:
+        if self._breaker.failed(failed, self._monotonic(), jitter=self._jitter()):
+            log.error("slack_away", reason=failed.reason, failure=failed.failure)
         if self._breaker.reason is not None:
             self._health.state = self._breaker.reason
 
@@ -455,11 +519,12 @@ class Delivery:
         log.info("slack_back")
         await self._record(partial(sending.hurry, failures=OF_SLACK, now=self._clock()))
 
-    async def _divert(self, refused: Mapping[str, Refused]) -> None:
-        """Tell the fallback channel what is meant for channels that refuse."""
+    async def _divert(self, refused: Mapping[str, Refused]) -> int:
+        """Tell the fallback channel what is meant for channels that refuse; how many messages that were."""
         now, ownership = self._clock(), self._ownership()
 
         def divert(connection: Connection) -> list[Claimed]:
+            self._lease.guard()(connection)
             claimed = sending.claim_refused(
                 connection, now=now, lease=LEASE, channels=refused, limit=DIVERTED, under_way=self._sending
             )
@@ -476,7 +541,8 @@ class Delivery:
                 )
             return claimed
 
-        for message in await self._store.write(divert):
+        diverted = await self._store.write(divert)
+        for message in diverted:
             log.error(
                 "message_undeliverable",
                 message=message.id,
@@ -487,28 +553,38 @@ class Delivery:
                 failure=FailureClass.CHANNEL,
                 attempt=message.attempt,
             )
+        return len(diverted)
 
     def _ask_again(self, refused: Mapping[str, Refused], at: datetime) -> datetime | None:
         """Ask channels whose time has come whether they take messages again; when the next one's comes."""
+        later = [why.probe_at for why in refused.values() if why.probe_at > at]
         for channel_id, why in refused.items():
-            if why.probe_at <= at and channel_id not in self._probing:
-                self._probing.add(channel_id)
-                self._begin(self._ask_channel(channel_id), name=f"probe-{channel_id}")
-        return min((why.probe_at for why in refused.values() if why.probe_at > at), default=None)
+            if why.probe_at > at or channel_id in self._probing:
+                continue
+            if not self._pacing.reads_allowed(self._monotonic()):
+                later.append(at + READ_LATER)
+                break
+            self._pacing.read_started(self._monotonic())
+            self._probing.add(channel_id)
+            self._begin(self._ask_channel(channel_id, why), name=f"probe-{channel_id}")
+        return min(later, default=None)
 
-    async def _ask_channel(self, channel_id: str) -> None:
+    async def _ask_channel(self, channel_id: str, why: Refused) -> None:
         try:
+            reason, wait = None, REFUSED_FOR
             try:
                 reason = await self._sender.channel_takes(channel_id)
             except DeliveryFailed as failed:
-                reason = failed.reason
+                # That says nothing of the channel: what people are told stays its own word.
+                self._pause_reads(failed)
+                reason, wait = why.reason, ASK_AGAIN
             now = self._clock()
             if reason is None:
                 log.info("channel_readmitted", channel=channel_id)
                 await self._record(partial(channels.readmit, channel_id=channel_id))
             else:
                 await self._record(
-                    partial(channels.refuse, channel_id=channel_id, reason=reason, now=now, probe_at=now + REFUSED_FOR)
+                    partial(channels.refuse, channel_id=channel_id, reason=reason, now=now, probe_at=now + wait)
                 )
         finally:
             self._probing.discard(channel_id)
@@ -528,7 +604,11 @@ class Delivery:
 
     async def _write_unrecorded(self) -> None:
         while self._unrecorded:
-            await self._store.write(partial(self._written, work=self._unrecorded[0]))
+            try:
+                await self._store.write(partial(self._written, work=self._unrecorded[0]))
+            except FAULTS as exc:
+                # Its message is in doubt until it is claimed again; what waits behind it is not held up.
+                log.error("record_broken", error=f"{type(exc).__name__}: {exc}", exc_info=exc)
             self._unrecorded.popleft()
 
 
@@ -541,16 +621,8 @@ def _seconds_until(at: datetime, *instants: datetime | None) -> float | None:
     return max(SHORTEST_WAIT_S, min(waits)) if waits else None
 
 
-def _cannot_be_known(failed: DeliveryFailed) -> bool:
-    """Whether looking again would not help either: the history is closed to us, or too long."""
-    if failed.failure is FailureClass.APP:
-        return failed.reason in ("missing_scope", "not_allowed_token_type", "method_deprecated", "unknown_method")
-    return failed.reason == "history_too_long" or failed.failure in (
-        FailureClass.CHANNEL,
-        FailureClass.CONTENT,
-        FailureClass.ROOT_GONE,
-        FailureClass.UNKNOWN,
-    )
+_OF_THE_METHOD = ("missing_scope", "not_allowed_token_type", "method_deprecated", "unknown_method")
+_CLOSED = (FailureClass.CHANNEL, FailureClass.CONTENT, FailureClass.ROOT_GONE, FailureClass.UNKNOWN)
 
 
 def _undelivered(message: Claimed, channel_id: str, reason: str, ownership: OwnershipMap) -> Undelivered | None:

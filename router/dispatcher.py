@@ -83,11 +83,13 @@ class Dispatcher:
         self._arrivals = arrivals
         self._cpu_clock = cpu_clock
         self._lease = lease
+        self._guard = lease.guard()
         self._began = clock()
         self._arrivals_before = 0
 
     async def step(self) -> Step:
         """Decide one batch. Raises StoreUnavailable or LeaseLost, and then nothing was decided."""
+        self._guard = self._lease.guard()  # what is read from now on is written only if nobody else decided meanwhile
         began, arrivals = self._clock(), self._arrivals()
         arrived, elapsed_s = arrivals - self._arrivals_before, (began - self._began).total_seconds()
         self._began, self._arrivals_before = began, arrivals
@@ -141,7 +143,7 @@ class Dispatcher:
         return cpu_s
 
     def _write(self, connection: Connection, *, settled: Sequence[Settled], revision: str, now: datetime) -> None:
-        self._lease.require(connection)
+        self._guard(connection)
         settle(connection, settled, revision=revision, now=now)
 
     def _tell(self, outcome: Settled) -> None:

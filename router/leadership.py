@@ -23,14 +23,17 @@ RENEWED_EVERY_S: Final = 4.0
 MARGIN_S: Final = 3.0
 
 
+Guard = Callable[[Connection], None]
+
+
 class Lease(Protocol):
     """What a loop asks before it does something that only one router may do."""
 
     @property
     def held(self) -> bool: ...
 
-    def require(self, connection: Connection) -> None:
-        """In the transaction of what is written. Raises LeaseLost."""
+    def guard(self) -> Guard:
+        """For the transaction of what is written: it raises LeaseLost unless nobody else held the lease since now."""
         ...
 
 
@@ -39,8 +42,12 @@ class SoleLease:
 
     held: Final = True
 
-    def require(self, connection: Connection) -> None:
+    def guard(self) -> Guard:
         """Nobody else is there."""
+        return _nobody_else
+
+
+def _nobody_else(_connection: Connection) -> None: ...
 
 
 class SharedLease:
@@ -67,9 +74,9 @@ class SharedLease:
     def held(self) -> bool:
         return self._term is not None and self._monotonic() < self._trusted_until
 
-    def require(self, connection: Connection) -> None:
-        """Raises LeaseLost if it has gone to another router since, however long this process stood still."""
-        leases.require(connection, self._name, term=-1 if self._term is None else self._term)
+    def guard(self) -> Guard:
+        """However long this process stands still meanwhile, and also if it gets the lease back."""
+        return partial(leases.require, name=self._name, term=-1 if self._term is None else self._term)
 
     async def step(self) -> float:
         """Take it or renew it; the seconds until that is due again. Raises StoreUnavailable; then it runs out."""

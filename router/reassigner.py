@@ -46,6 +46,7 @@ class Reassigner:
         lease: Lease,
     ) -> None:
         self._lease = lease
+        self._guard = lease.guard()
         self._store = store
         self._ownership = ownership
         self._clock = clock
@@ -62,6 +63,7 @@ class Reassigner:
 
         Raises StoreUnavailable or LeaseLost, and then nothing was changed.
         """
+        self._guard = self._lease.guard()
         ownership = self._ownership()
         if ownership is self._done:
             return False
@@ -119,7 +121,7 @@ class Reassigner:
     def _save(
         self, connection: Connection, *, changed: Sequence[Incident], wanted: Sequence[Wanted], now: datetime
     ) -> None:
-        self._lease.require(connection)
+        self._guard(connection)
         incidents.save(connection, changed)
         messages.want(connection, wanted, now=now)
 

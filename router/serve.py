@@ -55,6 +55,7 @@ POLL_SHARED_S = 0.25
 PRUNE_S = 60.0
 # How often the database is asked for its time.
 CLOCK_S = 10.0
+SLOW_ANSWER_S = 1.0
 AFTER_FAILURE_S = 1.0
 # How often the map's files are looked at. Polled, because a file system over the network tells of no change.
 WATCH_S = 2.0
@@ -73,6 +74,7 @@ class DatabaseClock:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._anchor, self._at = now(), time.monotonic()
+        self.is_anchored = False  # until then it says nothing about leases
 
     def __call__(self) -> datetime:
         return self._anchor + timedelta(seconds=time.monotonic() - self._at)
@@ -82,9 +84,11 @@ class DatabaseClock:
         asked_at = time.monotonic()
         told = await self._store.time()
         answered_at = time.monotonic()
-        if told is not None:
+        # An answer that took long may be as old as it took: what is known goes on.
+        if told is not None and answered_at - asked_at < SLOW_ANSWER_S:
             self._anchor, self._at = told, (asked_at + answered_at) / 2
-        return CLOCK_S
+            self.is_anchored = True
+        return CLOCK_S if self.is_anchored else SLOW_ANSWER_S
 
 
 def run(settings: Settings) -> None:
@@ -390,6 +394,7 @@ class _Router:
             # The process that delivered until now may have posted a moment ago; one that is started again and again
             # must not begin each time as if Slack's minute were empty.
             pacing=Pacing(closed_until=time.monotonic() + CHANNEL_SPACING_S),
+            lease=self._delivering,
         )
 
     async def _prune(self) -> None:
@@ -402,9 +407,17 @@ class _Router:
 
     async def _keep_together(self) -> None:
         """Renew the leases and follow the database's clock, where several routers use one database."""
-        steps: list[Callable[[], Awaitable[float | None]]] = [lease.step for lease in self._leases]
-        if isinstance(self._clock, DatabaseClock):
-            steps.append(self._clock.step)
+        clock = self._clock
+        if not isinstance(clock, DatabaseClock):
+            await self._stopping.wait()
+            return
+
+        async def renew(lease: SharedLease) -> float | None:
+            # By the machine's own clock a lease might seem to have ended that has not.
+            return await lease.step() if clock.is_anchored else AFTER_FAILURE_S
+
+        steps: list[Callable[[], Awaitable[float | None]]] = [partial(renew, lease) for lease in self._leases]
+        steps.append(clock.step)
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(self._keep_doing("leases", step, woken=self._stopping, poll_s=CLOCK_S))

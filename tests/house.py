@@ -17,7 +17,7 @@ from router.core.ownership import OwnershipMap
 from router.delivery import Delivery, SlackHealth
 from router.dispatcher import Dispatcher
 from router.inbox import DurableInbox
-from router.leadership import SoleLease
+from router.leadership import Lease, SoleLease
 from router.notify.slack import SlackSender
 from router.ownership_file import load_map
 from router.preview.workspace import ChannelSeed, Message
@@ -114,7 +114,7 @@ class House:
         channels = [ChannelSeed(id=channel.id, name=channel.name) for channel in self.ownership.channels]
         self.slack.emulator.seed(channels=channels)
 
-    def new_delivery(self) -> Delivery:
+    def new_delivery(self, *, lease: Lease | None = None) -> Delivery:
         """A delivery as after a restart: what it knew of pacing and of calls under way is gone."""
         return Delivery(
             store=self.store,
@@ -126,6 +126,7 @@ class House:
             metrics=self.metrics,
             wanted=self.wanted,
             health=self.health,
+            lease=lease,
         )
 
     async def tell(self, *alerts: dict[str, Any], group: str = "g", **fields: Any) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from router.core.digests import DigestCard, DigestLine
-from router.core.model import IncidentState, MessageKind, Rerun, RerunSafety, Stage
+from router.core.model import IncidentState, Language, MessageKind, Rerun, RerunSafety, Stage
 from router.notify import markup, text
 from router.notify.blocks import (
     LEVEL_ICONS,
@@ -80,6 +80,16 @@ def render_digest(card: DigestCard) -> Payload:
         if fits(payload):
             break
     return payload
+
+
+def render_told_again(language: Language) -> Payload:
+    """What is left of a digest whose incidents all stand in newer ones."""
+    words = words_in(language)
+    return Payload(
+        kind="digest",
+        text=f"{words.digest}{words.colon}{words.told_again}",
+        blocks=(header_block(f"📦 {words.digest}"), section(words.told_again)),
+    )
 
 
 class _Line:

@@ -28,6 +28,7 @@ class Words:
     orphan: str
     undelivered: str
     copy: str
+    drill: str
     check_in_missing: str
     check_in_failed: str
     check_in_back: str
@@ -76,6 +77,7 @@ class Words:
     more_summaries: str
     stale_means: str
     copy_means: str
+    drill_means: str
     moved_to: str
     moved_to_nobody: str
     taken_from: str
@@ -139,6 +141,7 @@ class Words:
     first_deadline: str
     why_digest: str
     digest_lines: str
+    told_again: str
     nothing_dropped: str
     not_said: str
     own_message: str
@@ -186,6 +189,7 @@ ENGLISH = Words(
     orphan="NO OWNER",
     undelivered="UNDELIVERED",
     copy="COPY",
+    drill="DRILL",
     check_in_missing="MISSED CHECK-IN",
     check_in_failed="CHECK-IN FAILED",
     check_in_back="CHECKED IN",
@@ -242,6 +246,7 @@ ENGLISH = Words(
     more_summaries="{summary}  _(+{n} different, below)_",
     stale_means="Nothing was heard of it for long. It may be over or not: look before you close it.",
     copy_means="For information only: {owner} is called, you are not.",
+    drill_means="Sent by `router drill`; nothing is broken.",
     moved_to="{n} alert{s} moved to {team}, {channel}: the ownership map changed.",
     moved_to_nobody="{n} alert{s} moved to {channel}: by the changed ownership map nobody owns this any more.",
     taken_from="{n} alert{s} taken over from {team}, {channel}: the ownership map changed.",
@@ -328,6 +333,7 @@ ENGLISH = Words(
     first_deadline="First deadline: {when}",
     why_digest="One message for {n} incident{s}, the most urgent first: Slack takes about one a second for a channel.",
     digest_lines="Lines turn to ✅ as incidents end. What fires on gets a message of its own at its next notice.",
+    told_again="All of it is told again in newer messages below.",
     nothing_dropped="Nothing was dropped. More about a line, by its ref: {where}",
     not_said="Where a line says nothing of it: no deadline, no runbook.",
     own_message="has its own message",
@@ -356,6 +362,7 @@ JAPANESE = Words(
     orphan="担当なし",
     undelivered="未配信",
     copy="写し",
+    drill="訓練",
     check_in_missing="チェックインなし",
     check_in_failed="チェックイン失敗",
     check_in_back="チェックイン到着",
@@ -406,6 +413,7 @@ JAPANESE = Words(
     more_summaries="{summary}  _（他に {n} 種、下記）_",
     stale_means="長い間、続報がありません。終わったかどうかは不明です。閉じる前に確認してください。",
     copy_means="参考の写しです。呼び出し先は {owner} で、このチャンネルではありません。",
+    drill_means="`router drill` が送ったもので、障害は起きていません。",
     moved_to="マップの変更により、アラート {n} 件の担当が {team}（{channel}）に変わりました。",
     moved_to_nobody="マップの変更により、アラート {n} 件の担当がなくなり、{channel} に移りました。",
     taken_from="マップの変更により、{team}（{channel}）からアラート {n} 件を引き継ぎました。",
@@ -492,6 +500,7 @@ JAPANESE = Words(
     first_deadline="最初の期限: {when}",
     why_digest="インシデント {n} 件を緊急度順にまとめました。Slack が受け付けるのは 1 チャンネルに毎秒約 1 件です。",
     digest_lines="終わった行は ✅ に変わります。次の通知でも発生中なら、個別のメッセージになります。",
+    told_again="すべて下の新しいメッセージに移りました。",
     nothing_dropped="破棄したものはありません。各行の詳細は ref で: {where}",
     not_said="記載のない行: 期限なし、手順書なし。",
     own_message="個別のメッセージあり",

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from router.core.errors import LeaseLost
 from router.core.incidents import Reason, Telling
 from router.core.model import AlertStatus, Level, NotificationState, Source, Stage, Via
 from router.core.routing import Decision, Verdict
@@ -123,14 +124,14 @@ def waiting(connection: Connection, *, limit: int, size: int) -> Batch:
 
 _DECIDED = """
     UPDATE notifications SET state = ?, error = ?, duplicate_of = ?, verdicts = ?, map_revision = ?, decided_at = ?
-    WHERE id = ?
+    WHERE id = ? AND state = 'waiting'
 """
 
 
 def record(connection: Connection, decisions: Sequence[tuple[int, Decision]], *, revision: str, now: datetime) -> None:
     """Mark notifications as decided. In the transaction that writes what was decided."""
     at = micros(now)
-    connection.executemany(
+    changed = connection.executemany(
         _DECIDED,
         [
             (
@@ -145,6 +146,8 @@ def record(connection: Connection, decisions: Sequence[tuple[int, Decision]], *,
             for identifier, decision in decisions
         ],
     )
+    if changed.rowcount != len(decisions):
+        raise LeaseLost("another router has decided these notifications")
     states = [decision.state for _, decision in decisions]
     count(connection, {state: states.count(state) for state in set(states)})
 
@@ -152,7 +155,9 @@ def record(connection: Connection, decisions: Sequence[tuple[int, Decision]], *,
 def quarantine(connection: Connection, id: int, *, error: str, revision: str, now: datetime) -> None:
     """What turned out to be unreadable after its answer."""
     state = NotificationState.QUARANTINED
-    connection.execute(_DECIDED, (state.value, error, None, None, revision, micros(now), id))
+    changed = connection.execute(_DECIDED, (state.value, error, None, None, revision, micros(now), id))
+    if changed.rowcount != 1:
+        raise LeaseLost("another router has decided this notification")
     count(connection, {state: 1})
 
 

@@ -144,6 +144,11 @@ def _raise_one(raises: Raises, row: _Known, newest: _Asked) -> None:
             raises.add(row.digest, pending=pending, urgency=newest.urgency, times=newest.times)
             return
     raises.add(row.id, pending=row.state is MessageState.PENDING, urgency=newest.urgency, times=newest.times)
+    if row.digest is not None and row.digest_posted and newest.urgency is Urgency.ENDED:
+        # It got a message of its own since; the line in the digest must not go on firing.
+        pending = row.digest_state is MessageState.PENDING
+        if pending or row.digest_state is MessageState.DELIVERED:
+            raises.add(row.digest, pending=pending, urgency=newest.urgency)
 
 
 def _known(connection: Connection, incidents: Sequence[str]) -> dict[tuple[str, MessageKind, str | None], _Known]:
@@ -237,8 +242,8 @@ def of_incidents(connection: Connection, ids: Sequence[str]) -> dict[str, list[L
     found: dict[str, list[Listed]] = {}
     rows = connection.execute(
         f"""
-        SELECT m.id, m.incident, m.kind, m.channel, m.ts, m.state, m.attempts, m.error, m.wanted_at,
-            d.channel, d.ts, d.state, d.error
+        SELECT m.id, m.incident, m.kind, coalesce(m.posted_in, m.channel), m.ts, m.state, m.attempts, m.error,
+            m.wanted_at, coalesce(d.posted_in, d.channel), d.ts, d.state, d.error
         FROM messages m LEFT JOIN messages d ON d.id = m.digest AND m.state = 'superseded'
         WHERE m.incident IN ({marks(ids)}) ORDER BY m.id
         """,

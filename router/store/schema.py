@@ -115,12 +115,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "UPDATE messages SET asked_at = wanted_at WHERE state = 'pending' AND ts IS NULL AND attempts > 0",
         # The class of the last refusal, whose word is `error`.
         "ALTER TABLE messages ADD COLUMN failure TEXT",
+        # The channel that `ts` is of, which for a message without a channel was the fallback channel of that time.
+        "ALTER TABLE messages ADD COLUMN posted_in TEXT",
+        "UPDATE messages SET posted_in = channel WHERE ts IS NOT NULL",
         "ALTER TABLE messages ADD COLUMN plain INTEGER NOT NULL DEFAULT 0",
         "UPDATE messages SET plain = 1, error = substr(error, 13) WHERE error LIKE 'plain text: %'",
         "ALTER TABLE messages ADD COLUMN urgency INTEGER NOT NULL DEFAULT 2",
         # The digest that shows it, in the place of a post of its own.
         "ALTER TABLE messages ADD COLUMN digest BIGINT",
         "CREATE INDEX messages_of_digest ON messages (digest) WHERE digest IS NOT NULL",
+        # What waits, by channel and in its order there, with all that is asked of it: read as a whole at each claim.
+        """
+        CREATE INDEX messages_in_turn
+        ON messages (channel, urgency, wanted_at DESC, id DESC, due_at, kind, asked_at, ts) WHERE state = 'pending'
+        """,
         # Dead letters that somebody replayed or dropped, and the replay that did it.
         "ALTER TABLE messages ADD COLUMN handled_at BIGINT",
         "ALTER TABLE messages ADD COLUMN replay TEXT",

@@ -50,6 +50,7 @@ class Claimed:
     notice: Notice | None
     plain: bool  # Slack refused the blocks: facts as text only
     token: int
+    posted_in: str | None  # the channel of `ts`
     asked_at: datetime | None  # Slack was asked to post it then, and its answer is not known
 
 
@@ -79,15 +80,22 @@ def claim(
     order = _Order(served or {}, now)
     chosen = []
     if (most := min(posts, limit)) > 0:
-        heads = sorted(_heads(connection, now=now, blocked=blocked, fallback=fallback), key=order.of_post)
-        for head in heads[:most]:
-            if head.crowd > digests.CROWD:
-                chosen.append(digests.form(connection, head.channel_id, fallback=fallback, due=_due(now), now=now))
-            else:
-                chosen.append(head.id)
+        queues = _queues(connection, "ts IS NULL", now=now, fallback=fallback)
+        for queue in sorted((queue for queue in queues if queue.channel_id not in blocked), key=order.of_posts)[:most]:
+            head, joins = _head(connection, queue, now=now, fallback=fallback)
+            if joins and queue.crowd > digests.CROWD:
+                formed = digests.form(connection, queue.channel_id, fallback=fallback, due=_due(now), now=now)
+                head = head if formed is None else formed
+            chosen.append(head)
     if (most := min(edits, limit - len(chosen))) > 0:
-        waiting = sorted(_edits(connection, now=now, each=most, fallback=fallback), key=order.of_edit)
-        chosen += [edit.id for edit in waiting[:most]]
+        queues = sorted(_queues(connection, "ts IS NOT NULL", now=now, fallback=fallback), key=order.of_edits)
+        # Edits are few, of the whole workspace, and call nobody: each channel has its turn.
+        waiting = [
+            (place, turn, edit)
+            for turn, queue in enumerate(queues[:most])
+            for place, edit in enumerate(_edits(connection, queue, now=now, fallback=fallback, limit=most))
+        ]
+        chosen += [edit for _, _, edit in sorted(waiting)[:most]]
     return _lease(connection, [row for row in chosen if row not in under_way], now=now, lease=lease)
 
 
@@ -120,14 +128,14 @@ def _due(now: datetime) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    id: int
+class _Queue:
+    """What waits for one channel."""
+
     channel_id: str
-    urgency: int
-    wanted_at: int
-    oldest: int  # that waits in its channel
+    urgency: int  # the highest
+    oldest: int
     crowd: int  # how many could share a digest
-    place: int  # in its channel
+    patient: int | None  # what no digest can show, and alerts that keep coming in would never give its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,54 +143,85 @@ class _Order:
     served: Mapping[str, float]
     now: datetime
 
-    def of_post(self, head: _Waiting) -> tuple[int, float, int]:
-        return self._urgency(head), self.served.get(head.channel_id, float("-inf")), head.id
+    def of_posts(self, queue: _Queue) -> tuple[int, float, str]:
+        return self._urgency(queue), self._served(queue), queue.channel_id
 
-    def of_edit(self, edit: _Waiting) -> tuple[int, float, int, int]:
-        # Edits are few, of the whole workspace, and call nobody: each channel has its turn.
-        return edit.place, self.served.get(edit.channel_id, float("-inf")), self._urgency(edit), edit.id
+    def of_edits(self, queue: _Queue) -> tuple[float, int, str]:
+        return self._served(queue), self._urgency(queue), queue.channel_id
 
-    def _urgency(self, waiting: _Waiting) -> int:
-        return 0 if waiting.oldest <= micros(self.now - PATIENCE) else waiting.urgency
+    def _served(self, queue: _Queue) -> float:
+        return self.served.get(queue.channel_id, float("-inf"))
+
+    def _urgency(self, queue: _Queue) -> int:
+        return 0 if queue.oldest <= micros(self.now - PATIENCE) else queue.urgency
 
 
-def _heads(connection: Connection, *, now: datetime, blocked: Collection[str], fallback: str) -> list[_Waiting]:
-    """Of each open channel the message to post next."""
-    closed = sorted(blocked)
-    elsewhere = f"AND coalesce(channel, ?) NOT IN ({marks(closed)})" if closed else ""
+def _queues(connection: Connection, which: str, *, now: datetime, fallback: str) -> list[_Queue]:
+    """Of each channel what waits for it; `which` chooses posts or edits. One pass over the index messages_in_turn."""
+    found: dict[str, _Queue] = {}
     rows = connection.execute(
         f"""
-        SELECT id, destination, urgency, wanted_at, oldest, crowd, place FROM (
-            SELECT id, coalesce(channel, ?) AS destination, urgency, wanted_at,
-                min(wanted_at) OVER (PARTITION BY coalesce(channel, ?)) AS oldest,
-                sum(CASE WHEN {digests.MAY_JOIN} THEN 1 ELSE 0 END) OVER (PARTITION BY coalesce(channel, ?)) AS crowd,
-                row_number() OVER (PARTITION BY coalesce(channel, ?) ORDER BY urgency, wanted_at DESC, id DESC) AS place
-            FROM messages
-            WHERE state = 'pending' AND ts IS NULL AND (due_at <= ? OR due_at > ?) {elsewhere}
-        ) AS due WHERE place = 1
+        SELECT channel, min(urgency), min(wanted_at), sum(CASE WHEN {digests.MAY_JOIN} THEN 1 ELSE 0 END),
+            min(CASE WHEN (kind = 'notice' OR asked_at IS NOT NULL) AND wanted_at <= ? THEN id END)
+        FROM messages WHERE state = 'pending' AND {which} AND (due_at <= ? OR due_at > ?) GROUP BY channel
         """,
-        (fallback, fallback, fallback, fallback, *_due(now), *((fallback, *closed) if closed else ())),
+        (micros(now - PATIENCE), *_due(now)),
     )
-    return [_Waiting(*row) for row in rows]
+    for channel, urgency, oldest, crowd, patient in rows:
+        queue = _Queue(channel or fallback, urgency, oldest, crowd, patient)
+        other = found.get(queue.channel_id)
+        found[queue.channel_id] = queue if other is None else _together(queue, other)
+    return list(found.values())
 
 
-def _edits(connection: Connection, *, now: datetime, each: int, fallback: str) -> list[_Waiting]:
-    """Of each channel the messages to edit next, at most `each`."""
-    rows = connection.execute(
-        """
-        SELECT id, destination, urgency, wanted_at, wanted_at, 0, place FROM (
-            SELECT id, coalesce(channel, ?) AS destination, urgency, wanted_at,
-                row_number() OVER (PARTITION BY coalesce(channel, ?) ORDER BY urgency, wanted_at DESC, id DESC) AS place
-            FROM messages WHERE state = 'pending' AND ts IS NOT NULL AND (due_at <= ? OR due_at > ?)
-        ) AS due WHERE place <= ?
-        """,
-        (fallback, fallback, *_due(now), each),
+def _together(one: _Queue, other: _Queue) -> _Queue:
+    """The fallback channel has messages that name it, and messages that name none."""
+    patient = [row for row in (one.patient, other.patient) if row is not None]
+    return _Queue(
+        one.channel_id,
+        min(one.urgency, other.urgency),
+        min(one.oldest, other.oldest),
+        one.crowd + other.crowd,
+        min(patient, default=None),
     )
-    return [_Waiting(*row) for row in rows]
+
+
+def _head(connection: Connection, queue: _Queue, *, now: datetime, fallback: str) -> tuple[int, bool]:
+    """What to post next, and whether it may join a digest."""
+    if queue.patient is not None:
+        return queue.patient, False
+    (head,) = _next(connection, queue, "ts IS NULL", now=now, fallback=fallback, limit=1)
+    return head
+
+
+def _edits(connection: Connection, queue: _Queue, *, now: datetime, fallback: str, limit: int) -> list[int]:
+    return [edit for edit, _ in _next(connection, queue, "ts IS NOT NULL", now=now, fallback=fallback, limit=limit)]
+
+
+def _next(
+    connection: Connection, queue: _Queue, which: str, *, now: datetime, fallback: str, limit: int
+) -> list[tuple[int, bool]]:
+    """The most urgent and newest of one channel.
+
+    By two statements: neither engine reads `x = ? OR x IS NULL` in the order of its index.
+    """
+    rows = []
+    for named in ("channel = ?", "channel IS NULL") if queue.channel_id == fallback else ("channel = ?",):
+        rows += connection.execute(
+            f"""
+            SELECT urgency, wanted_at, id, CASE WHEN {digests.MAY_JOIN} THEN 1 ELSE 0 END
+            FROM messages WHERE state = 'pending' AND {which} AND {named} AND (due_at <= ? OR due_at > ?)
+            ORDER BY urgency, wanted_at DESC, id DESC LIMIT ?
+            """,
+            (*((queue.channel_id,) if "?" in named else ()), *_due(now), limit),
+        ).fetchall()
+    rows.sort(key=lambda row: (row[0], -row[1], -row[2]))
+    return [(row, bool(joins)) for _, _, row, joins in rows[:limit]]
 
 
 _CLAIMED = """
-    SELECT id, incident, kind, channel, ts, wanted, attempts, wanted_at, undelivered, notice, plain, token, asked_at
+    SELECT id, incident, kind, channel, ts, wanted, attempts, wanted_at, undelivered, notice, plain, token,
+        posted_in, asked_at
     FROM messages
 """
 
@@ -226,8 +265,19 @@ def ask(connection: Connection, claimed: Claimed, *, now: datetime) -> bool:
     return row.rowcount == 1
 
 
-def delivered(connection: Connection, claimed: Claimed, *, ts: str, revision: int, now: datetime) -> bool:
-    """Slack shows `revision`. If a newer one is wanted meanwhile the message stays pending and is due at once."""
+def delivered(
+    connection: Connection,
+    claimed: Claimed,
+    *,
+    ts: str,
+    revision: int,
+    now: datetime,
+    channel_id: str | None = None,
+) -> bool:
+    """Slack shows `revision`. If a newer one is wanted meanwhile the message stays pending and is due at once.
+
+    `channel_id`: where, if it has been posted.
+    """
     if not _returned(connection, claimed):
         return False
     (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (claimed.id,)).fetchone()
@@ -236,12 +286,13 @@ def delivered(connection: Connection, claimed: Claimed, *, ts: str, revision: in
     count(connection, {"delivered": 1, "superseded": -1 if newer else 0})
     connection.execute(
         """
-        UPDATE messages SET ts = ?, shown = ?, state = ?, wanted_at = ?, due_at = ?, attempts = 0, error = NULL,
-            failure = NULL
+        UPDATE messages SET ts = ?, posted_in = coalesce(?, posted_in), shown = ?, state = ?, wanted_at = ?, due_at = ?,
+            attempts = 0, error = NULL, failure = NULL
         WHERE id = ?
         """,
         (
             ts,
+            channel_id,
             revision,
             (MessageState.PENDING if newer else MessageState.DELIVERED).value,
             micros(now),
@@ -303,7 +354,7 @@ def forget_root(connection: Connection, claimed: Claimed, *, error: str, now: da
     if not _returned(connection, claimed):
         return False
     connection.execute(
-        "UPDATE messages SET ts = NULL, failure = ?, error = ?, due_at = ? WHERE id = ?",
+        "UPDATE messages SET ts = NULL, posted_in = NULL, failure = ?, error = ?, due_at = ? WHERE id = ?",
         (FailureClass.ROOT_GONE.value, error, micros(now), claimed.id),
     )
     return True
@@ -427,6 +478,7 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         notice,
         plain,
         token,
+        posted_in,
         asked_at,
     ) = row
     return Claimed(
@@ -442,6 +494,7 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         notice=notice_of(notice),
         plain=bool(plain),
         token=token + 1,
+        posted_in=posted_in,
         asked_at=instant_or_none(asked_at),
     )
 

@@ -202,7 +202,7 @@ def test_notice_is_told_once_a_cause_and_hour(database: str) -> None:
             assert line.notice is not None
             counts.append(line.notice.count)
             sending.delivered(connection, line, revision=line.revision, ts=f"1.{number}", now=NOW + minutes(60))
-        assert counts == [1, 3]
+        assert sorted(counts) == [1, 3]
         assert balance(connection) == (4, 4)
 
     in_one_go(database, work)
