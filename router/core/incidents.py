@@ -5,7 +5,7 @@ group's status lies, resolved alerts are repeated for 15 minutes, pairs tell eve
 bytes. So everything here is decided per alert, by fingerprint.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,8 +26,9 @@ from router.core.model import (
 )
 
 # The retry of an answer that was lost on its way comes within seconds (backoff from 0.5 s, times 1.5); a repeat comes
-# one repeat_interval later. What the same sender says again within this time is a retry.
-RETRY_WINDOW = timedelta(seconds=10)
+# one repeat_interval later: the fastest heartbeat captured, every 10 s, now and then after 9.99 s. What the same sender
+# says again within this time is a retry.
+RETRY_WINDOW = timedelta(seconds=9)
 
 # The second member of a pair waits position x peer-timeout (15 s) and may be inside its own flush, whose deadline is
 # the group_interval (5 min by default): alertmanager app.timeoutFunc.
@@ -55,8 +56,14 @@ class Reason(StrEnum):
     ALREADY_RESOLVED = "already resolved"
     NEVER_FIRED = "resolved, but its firing was never told"
     LATE = "late: it has resolved since"
+    OUTDATED = "late: it fires again since"
     DROPPED = "dropped by a rule of the map"
     UNREADABLE = "unreadable"
+
+
+# What somebody is told that he did not know; and what he knew.
+NEWS = frozenset({Reason.FIRST, Reason.JOINED, Reason.FIRES_AGAIN, Reason.RESOLVED})
+STILL = frozenset({Reason.STILL_FIRING, Reason.CHANGED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,8 +187,29 @@ def is_duplicate(*, last: Telling | None, content: str, sender: int, reason: str
         return False
     if reason == REPEATED and last.reason != REPEATED:
         return False
-    window = RETRY_WINDOW if sender == last.sender else TWIN_WINDOW
-    return now - last.at < window
+    return _is_soon(last, sender=sender, now=now)
+
+
+def is_repeat(
+    told: Set[Reason], *, last: Telling | None, content: str, sender: int, reason: str | None, now: datetime
+) -> bool:
+    """Whether a notification without news, which is no duplicate, tells again that something fires: time has passed.
+
+    `told` is what it was for its alerts. Where its reason is another one, it is a restart, or the flush after
+    one whose answers were all lost. Before 0.32 there is no reason, and its content need not be the last one's: the
+    first repeat after a resolve comes without the alert that resolved.
+    """
+    if not told & STILL:
+        return False
+    if reason is not None:
+        return reason == REPEATED
+    if last is None or _is_soon(last, sender=sender, now=now):
+        return False
+    return last.content == content or told <= STILL
+
+
+def _is_soon(last: Telling, *, sender: int, now: datetime) -> bool:
+    return now - last.at < (RETRY_WINDOW if sender == last.sender else TWIN_WINDOW)
 
 
 def is_late(tracked: Tracked, alert: Alert, *, sender: int, closed_at: datetime | None, now: datetime) -> bool:
@@ -195,6 +223,20 @@ def is_late(tracked: Tracked, alert: Alert, *, sender: int, closed_at: datetime 
     if ended_at is not None and now - ended_at >= LATE_WINDOW:
         return False
     return alert.starts_at is not None and tracked.until is not None and alert.starts_at < tracked.until
+
+
+def is_outdated(tracked: Tracked, alert: Alert, *, sender: int) -> bool:
+    """Whether a resolved alert is old news of an episode before the one that another sender has told firing."""
+    if tracked.sender == sender or alert.ends_at is None or tracked.since is None:
+        return False
+    return alert.ends_at < tracked.since
+
+
+def later_start(tracked: Tracked, alert: Alert) -> datetime | None:
+    """Since when it fires: of an alert that resolved and fired again between two flushes, only the start moves."""
+    if tracked.since is None or alert.starts_at is None:
+        return tracked.since or alert.starts_at
+    return max(tracked.since, alert.starts_at)
 
 
 def most_urgent(levels: list[Level]) -> Level:

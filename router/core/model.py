@@ -137,6 +137,10 @@ class FailureClass(StrEnum):
     UNKNOWN = "unknown"  # a word that Slack does not document; see core.retry.treated_as
 
 
+# Not a label: labels decide who the owner is, and a drill has to find the one that a real alert would find.
+DRILL_ANNOTATION = "router_drill"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """One label set with its annotations, as one notification told it."""
@@ -154,6 +158,16 @@ class Alert:
     @property
     def name(self) -> str:
         return self.labels.get("alertname", "")
+
+    @property
+    def title(self) -> str:
+        """Its name where nothing else of it is shown, as in lists and digests."""
+        return f"🧪 DRILL {self.name}" if self.is_drill else self.name
+
+    @property
+    def is_drill(self) -> bool:
+        """Whether `router drill` made it. No rule can say so of a real alert: that would have to name its own hash."""
+        return self.annotations.get(DRILL_ANNOTATION) == self.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

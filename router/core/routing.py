@@ -7,8 +7,9 @@ from typing import Protocol
 
 from router.core.identifiers import text_of
 from router.core.incidents import (
-    REPEATED,
+    NEWS,
     SEVERAL_MAPS,
+    STILL,
     Explanation,
     Incident,
     Reason,
@@ -18,6 +19,9 @@ from router.core.incidents import (
     group_of,
     is_duplicate,
     is_late,
+    is_outdated,
+    is_repeat,
+    later_start,
     most_urgent,
     sender_of,
     words_of,
@@ -115,11 +119,13 @@ def decide(
 
     shares = _Shares(group.incidents, notification=notification, id=id, group=key, ownership=ownership, now=now)
     verdicts = [shares.place(alert, sender=sender) for alert in notification.alerts]
-    repeated = last is not None and (
-        last.content == content or (notification.reason == REPEATED and not shares.changed())
+    told = {verdict.reason for verdict in verdicts}
+    news = bool(told & NEWS)
+    repeated = not news and is_repeat(
+        told, last=last, content=content, sender=sender, reason=notification.reason, now=now
     )
     if repeated:
-        shares.repeat(notification.alerts)
+        shares.repeat(verdicts)
         verdicts = [_repeated(verdict) for verdict in verdicts]
     changed = shares.changed()
     verdicts.extend(
@@ -143,7 +149,7 @@ def decide(
         wanted=tuple(wanted for incident in changed for wanted in messages_of(incident, repeated=repeated)),
         telling=Telling(content=content, notification=id, sender=sender, reason=notification.reason, at=now)
         # One sender's word is serial: its latest is always the last. Of another sender it may be an old one, come late.
-        if changed or last is None or sender == last.sender
+        if repeated or news or last is None or sender == last.sender
         else None,
     )
 
@@ -239,12 +245,11 @@ class _Shares:
                 return self._verdict(alert, holder, known.explanation, Reason.LATE)
         return self._fire(alert, sender=sender)
 
-    def repeat(self, alerts: Iterable[Alert]) -> None:
-        """The whole group was told again without a change: counted once in each incident that still fires."""
-        for incident_id in {self._holder[alert.fingerprint] for alert in alerts if alert.fingerprint in self._holder}:
-            incident = self._before.get(incident_id)
-            if incident is not None and incident.state is IncidentState.OPEN:
-                self._repeats[incident_id] = incident.repeats + 1
+    def repeat(self, verdicts: Iterable[Verdict]) -> None:
+        """It was told again without news: counted once in each incident of which something still fires."""
+        for incident_id in {verdict.incident for verdict in verdicts if verdict.reason in STILL}:
+            if incident_id is not None and incident_id in self._before:
+                self._repeats[incident_id] = self._before[incident_id].repeats + 1
 
     def changed(self) -> tuple[Incident, ...]:
         """The incidents that are not what they were: a new revision for their messages to show."""
@@ -260,6 +265,8 @@ class _Shares:
             return self._verdict_of(alert, None, resolution, Reason.NEVER_FIRED)
         if not known.firing:
             return self._verdict(alert, holder, known.explanation, Reason.ALREADY_RESOLVED)
+        if is_outdated(known, alert, sender=sender):
+            return self._verdict(alert, holder, known.explanation, Reason.OUTDATED)
         self._track(
             holder,
             alert.fingerprint,
@@ -268,11 +275,15 @@ class _Shares:
         return self._verdict(alert, holder, known.explanation, Reason.RESOLVED)
 
     def _still_firing(self, alert: Alert, holder: str, known: Tracked, *, sender: int) -> Verdict:
-        words = words_of(alert)
-        if words == known.words:
+        words, since = words_of(alert), later_start(known, alert)
+        if words == known.words and since == known.since:
             return self._verdict(alert, holder, known.explanation, Reason.STILL_FIRING)
-        self._track(holder, alert.fingerprint, replace(known, words=words, notification=self._id, sender=sender))
-        return self._verdict(alert, holder, known.explanation, Reason.CHANGED)
+        told = replace(known, since=since, sender=sender if since == alert.starts_at else known.sender)
+        if words != known.words:
+            told = replace(told, words=words, notification=self._id)
+        self._track(holder, alert.fingerprint, told)
+        reason = Reason.STILL_FIRING if words == known.words else Reason.CHANGED
+        return self._verdict(alert, holder, known.explanation, reason)
 
     def _fire(self, alert: Alert, *, sender: int) -> Verdict:
         resolution = self._resolution(alert)
@@ -315,7 +326,7 @@ class _Shares:
             copies=copies_of(resolution),
             state=IncidentState.OPEN,
             severity=resolution.hints.severity,
-            title=alert.name,
+            title=alert.title,
             opened_at=self._now,
             updated_at=self._now,
             closed_at=None,

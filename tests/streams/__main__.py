@@ -1,0 +1,46 @@
+"""Months of generated Alertmanager traffic, checked: `python -m tests.streams [--seeds N] [--first N] [--show]`."""
+
+import argparse
+import time
+from dataclasses import fields
+
+from tests.streams.checker import Checked, check_seed
+from tests.streams.worlds import DAYS, world_of
+
+EVERY_S = 10.0
+COUNTED = [one.name for one in fields(Checked) if one.name != "differences"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.streams", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000, help="how many (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
+    parser.add_argument(
+        "--show", action="store_true", help="print the world and all differences of a seed that is wrong"
+    )
+    arguments = parser.parse_args()
+    sums = dict.fromkeys(COUNTED, 0)
+    wrong = 0
+    started = told = time.monotonic()
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
+        checked = check_seed(seed)
+        for name in COUNTED:
+            sums[name] += getattr(checked, name)
+        if checked.differences:
+            wrong += 1
+            shown = checked.differences if arguments.show else checked.differences[:1]
+            print(f"seed {seed}: " + "\n  ".join(shown), flush=True)
+            if arguments.show:
+                print(f"  {world_of(seed)}", flush=True)
+        if time.monotonic() - told >= EVERY_S:
+            told = time.monotonic()
+            print(f"{seed - arguments.first + 1} seeds, {wrong} wrong, {told - started:.0f} s", flush=True)
+    counted = ", ".join(f"{count} {name}" for name, count in sums.items())
+    print(
+        f"{arguments.seeds} seeds of {DAYS} days in {time.monotonic() - started:.0f} s: {counted}; {wrong} seeds wrong"
+    )
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

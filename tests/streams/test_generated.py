@@ -1,0 +1,227 @@
+"""Generated months, in which the truth is known, and the smallest streams in which the core once was wrong."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from router.core.incidents import Incident, Reason
+from router.core.model import Alert, IncidentState
+from tests.core.factories import NOW, alert, minutes, notification
+from tests.streams.checker import check, check_seed, compare
+from tests.streams.replay import Replay
+from tests.streams.senders import Restart, Watched, World, arrivals
+from tests.streams.worlds import HOUR, MINUTE
+
+MEMBER, OTHER = "http://am-0", "http://am-1"
+BLOCKS, SEEDS_A_BLOCK = 10, 15
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_a_month_is_told_as_it_was(block: int) -> None:
+    """Incidents, re-fires, repeats and copies are exactly those of the world, whatever happens on the way."""
+    checked = {seed: check_seed(seed) for seed in range(block * SEEDS_A_BLOCK, (block + 1) * SEEDS_A_BLOCK)}
+
+    assert {seed: one.differences for seed, one in checked.items() if one.differences} == {}
+    assert all(
+        sum(getattr(one, what) for one in checked.values()) for what in ("incidents", "refires", "repeats", "copies")
+    )
+
+
+def of_one(*episodes: tuple[float, float], reasons: bool = True, **changes: Any) -> World:  # fields of World
+    """A world of one alert."""
+    return World(alerts=(Watched(team="payments", episodes=episodes),), reasons=reasons, **changes)
+
+
+KILLED = Restart(member=0, at=10 * MINUTE, up_at=11 * MINUTE, killed=True)
+
+
+@pytest.mark.parametrize(
+    ("world", "incidents", "refires", "repeats", "copies"),
+    [
+        pytest.param(of_one((0, 9 * HOUR)), 1, 0, 2, 0, id="repeats"),
+        pytest.param(of_one((0, HOUR), (2 * HOUR, 3 * HOUR)), 2, 1, 0, 0, id="fires again"),
+        pytest.param(of_one((0, 400), (420, HOUR)), 1, 0, 0, 0, id="flap between two flushes"),
+        pytest.param(of_one((0, HOUR), members=2), 1, 0, 0, 0, id="pair"),
+        pytest.param(of_one((0, HOUR), members=2, answer_s=20), 1, 0, 0, 2, id="pair, slow router"),
+        pytest.param(of_one((0, 9 * HOUR), members=2, gossip=False), 1, 0, 2, 4, id="pair, cut off"),
+        pytest.param(
+            of_one((0, 9 * HOUR), members=2, gossip=False, reasons=False), 1, 0, 2, 4, id="pair, cut off, 0.25"
+        ),
+        pytest.param(of_one((0, HOUR), outages=((0, 2 * HOUR),)), 0, 0, 0, 0, id="over before anybody listens"),
+        pytest.param(of_one((0, HOUR), restarts=(KILLED,)), 1, 0, 0, 0, id="first notification again"),
+        pytest.param(of_one((0, HOUR), restarts=(KILLED,), reasons=False), 1, 0, 1, 0, id="first again, 0.25"),
+    ],
+)
+def test_the_model_and_its_truth(world: World, incidents: int, refires: int, repeats: int, copies: int) -> None:
+    """What a small world holds can be counted by hand, so the model and its truth are seen to be right."""
+    checked = check(world, Random(1))  # noqa: S311  # not for secrets
+
+    assert checked.differences == ()
+    assert (checked.incidents, checked.refires, checked.repeats, checked.copies) == (
+        incidents,
+        refires,
+        repeats,
+        copies,
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "instead", "difference"),
+    [
+        pytest.param(-1, 0, "ends none, truly 0", id="a resolve is not heard"),
+        pytest.param(0, -1, "starts none, truly 0", id="an alert is not heard"),
+        pytest.param(1, 0, "no repeat, truly repeat", id="a repeat is not heard"),
+    ],
+)
+def test_the_checker_sees_what_the_core_does_not_hear(place: int, instead: int, difference: str) -> None:
+    """A core that hears another body than was sent, and so decides otherwise, is found out."""
+    world = of_one((0, 9 * HOUR))
+    stream = arrivals(world, Random(1))  # noqa: S311  # not for secrets
+    bodies = [arrival.body for arrival in stream]
+    bodies[place] = bodies[instead]
+
+    assert any(difference in found for found in compare(world, stream, bodies).differences)
+
+
+def told(
+    *words: tuple[float, str, tuple[Alert, ...], str | None], truncated: int = 0
+) -> tuple[Replay, list[list[Reason]]]:
+    """What the core makes of these words: (minutes from the start, sender, alerts, reason)."""
+    replay = Replay()
+    reasons = [
+        [
+            verdict.reason
+            for verdict in replay.tell(
+                notification(*alerts, sender=sender, reason=reason, truncated=truncated), at=NOW + minutes(at)
+            ).verdicts
+        ]
+        for at, sender, alerts, reason in words
+    ]
+    return replay, reasons
+
+
+def only(replay: Replay) -> Incident:
+    (incident,) = replay.incidents.values()
+    return incident
+
+
+def fires(name: str = "a", *, at: float = 0) -> Alert:
+    return alert(name, since=NOW + minutes(at))
+
+
+def ends(name: str = "a", *, since: float = 0, at: float) -> Alert:
+    return alert(name, resolved=True, since=NOW + minutes(since), until=NOW + minutes(at))
+
+
+def test_late_resolve_of_an_older_episode_closes_nothing() -> None:
+    """The other member's resolve of the last episode, come late, does not end the one that fires now."""
+    replay, reasons = told(
+        (0, MEMBER, (fires(),), None),
+        (5, MEMBER, (ends(at=4),), None),
+        (10, MEMBER, (fires(at=7),), None),
+        (10.1, OTHER, (ends(at=4),), None),
+        (10.2, OTHER, (fires(at=7),), None),
+    )
+
+    assert reasons[3:] == [[Reason.OUTDATED], []]
+    assert [incident.state for incident in replay.incidents.values()] == [IncidentState.RESOLVED, IncidentState.OPEN]
+
+
+@pytest.mark.parametrize(
+    ("reason", "again", "repeats"),
+    [
+        pytest.param("first notification", "first notification", 0, id="restart"),
+        pytest.param("new alerts added", "new alerts added", 0, id="flush after one whose answers were lost"),
+        pytest.param("first notification", "repeat interval elapsed", 1, id="repeat"),
+        pytest.param("repeat interval elapsed", "repeat interval elapsed", 1, id="repeat of a repeat"),
+        pytest.param(None, None, 1, id="version without reasons"),
+    ],
+)
+def test_only_a_repeat_is_counted_as_one(reason: str | None, again: str | None, repeats: int) -> None:
+    """Where the sender says why it tells the same again, only its repeat interval makes it a repeat."""
+    replay, _ = told((0, MEMBER, (fires(),), reason), (30, MEMBER, (fires(),), again))
+
+    assert only(replay).repeats == repeats
+
+
+@pytest.mark.parametrize("minute", [0.1, 5], ids=["at once", "within its flush"])
+def test_older_word_of_the_other_member_is_no_repeat(minute: float) -> None:
+    """Before 0.32, the other member's flush of before the last alert joined looks like a repeat but for its age."""
+    replay, _ = told(
+        (0, MEMBER, (fires("a"), fires("b")), None),
+        (minute, OTHER, (fires("a"),), None),
+    )
+
+    assert only(replay).repeats == 0
+
+
+def test_resend_of_a_resolve_is_no_repeat_of_what_is_silenced() -> None:
+    """A group told resolved again, of which one alert is silenced, says nothing of that one."""
+    replay, _ = told(
+        (0, MEMBER, (fires("a"), fires("b")), None),
+        (5, MEMBER, (ends("a", at=4),), None),
+        (10, MEMBER, (ends("a", at=4),), None),
+    )
+
+    assert (only(replay).repeats, only(replay).firing) == (0, 1)
+
+
+def test_repeat_for_one_owner_is_none_for_another() -> None:
+    """A repeat of a group counts only for the owners of what is in it: the others' alerts are silenced."""
+    ledgers = alert("b", team="ledger")
+    replay, _ = told((0, MEMBER, (fires("a"), ledgers), None), (240, MEMBER, (fires("a"),), None))
+
+    assert {incident.owner: incident.repeats for incident in replay.incidents.values()} == {"payments": 1, "ledger": 0}
+
+
+@pytest.mark.xfail(reason="an incident of which max_alerts hides a part is closed by the part that is told")
+def test_truncated_group_stays_open() -> None:
+    """What is cut off may still fire: the incident stays open, and says that it is partial."""
+    replay, _ = told(
+        (0, MEMBER, (fires("a"), fires("b")), None),
+        (5, MEMBER, (ends("a", at=4), ends("b", at=4)), None),
+        truncated=10,
+    )
+
+    assert only(replay).state is IncidentState.OPEN
+
+
+@pytest.mark.xfail(reason="a resolve of what nobody was told to fire is not remembered")
+def test_late_firing_of_what_the_other_member_told_over_starts_nothing() -> None:
+    """An alert of which one member told only its end is not opened by the other member's older word."""
+    replay, reasons = told(
+        (0, MEMBER, (fires("a"),), None),
+        (5, MEMBER, (fires("a"), ends("b", since=1, at=4)), None),
+        (5.1, OTHER, (fires("a"), fires("b", at=1)), None),
+    )
+
+    assert set(only(replay).alerts) == {"a"}
+    assert reasons[2] == [Reason.STILL_FIRING, Reason.LATE]
+
+
+def test_late_resolve_of_an_episode_before_a_flap_closes_nothing() -> None:
+    """The start of what fires is the newest that was told, so an older end is seen to be older."""
+    replay, _ = told(
+        (0, MEMBER, (fires(),), None),
+        (60, MEMBER, (fires(at=7),), None),  # resolved and fired again between two flushes
+        (60.1, OTHER, (ends(at=4),), None),
+    )
+
+    assert (only(replay).state, only(replay).alerts["a"].since) == (IncidentState.OPEN, NOW + minutes(7))
+
+
+@pytest.mark.xfail(reason="the other member's older words replace newer ones")
+def test_late_words_do_not_replace_newer_ones() -> None:
+    """An annotation with an older value, from the other member's older flush, is not shown."""
+
+    def worded(summary: str) -> Alert:
+        return alert("a", summary=summary)
+
+    replay, _ = told(
+        (0, MEMBER, (worded("5 %"),), None),
+        (60, MEMBER, (worded("7 %"), fires("b", at=59)), None),
+        (60.1, OTHER, (worded("5 %"),), None),
+    )
+
+    assert only(replay).alerts["a"].notification == 2
