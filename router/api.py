@@ -219,11 +219,15 @@ class Api:
             return found, messages.of_incidents(connection, [incident.id for incident in found])
 
         found, shown = await self._store.read(page)
-        fallback = self._ownership().fallback.channel.id
+        ownership = self._ownership()
+        names = {channel.id: channel.name for channel in ownership.channels}
+        fallback = ownership.fallback.channel.id
         return JSONResponse(
             {
                 "version": 1,
-                "incidents": [_incident(incident, shown.get(incident.id, []), fallback) for incident in found[:limit]],
+                "incidents": [
+                    _incident(incident, shown.get(incident.id, []), fallback, names) for incident in found[:limit]
+                ],
                 "next": found[limit - 1].id if len(found) > limit else None,
             }
         )
@@ -363,7 +367,7 @@ def _verdict(verdict: Verdict, alert: Alert | None) -> dict[str, Any]:
     }
 
 
-def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dict[str, Any]:
+def _incident(incident: Incident, shown: Sequence[Listed], fallback: str, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": incident.id,
         "state": incident.state,
@@ -385,6 +389,7 @@ def _incident(incident: Incident, shown: Sequence[Listed], fallback: str) -> dic
         "messages": [
             {
                 "channel": message.channel_id or fallback,
+                "channel_name": names.get(message.channel_id or fallback),
                 "ts": message.ts,
                 "kind": message.kind,
                 "state": message.state,

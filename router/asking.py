@@ -1,13 +1,14 @@
 """Asks a running router over HTTP, for the commands that need one.
 
-No redirect is followed and no proxy of the environment is used: the admin token goes to the address that was named, and
-nowhere else.
+No redirect is followed and no proxy of the environment is used: a token goes to the address that was named, and nowhere
+else.
 """
 
 import http.client
 import json
 import ssl
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
@@ -20,15 +21,29 @@ LARGEST_ANSWER: Final = 32 * 1024 * 1024
 _LONGEST_ERROR: Final = 500  # characters
 
 
-class RunningRouter:
-    """The router at `url`; `token` is its admin token, which routers on this machine do not ask for."""
+class TokenKind(StrEnum):
+    """Which of a router's tokens a request is made with: the variable that holds it."""
 
-    def __init__(self, url: str, *, token: str | None, timeout_s: float = TIMEOUT_S) -> None:
+    ADMIN = "ROUTER_ADMIN_TOKEN"
+    INTAKE = "ROUTER_INTAKE_TOKENS"
+
+    @property
+    def words(self) -> str:
+        return f"{self.name.lower()} token"
+
+
+class RunningRouter:
+    """The router at `url`; `token` is one of its tokens. Routers on this machine do not ask for the admin token."""
+
+    def __init__(
+        self, url: str, *, token: str | None, kind: TokenKind = TokenKind.ADMIN, timeout_s: float = TIMEOUT_S
+    ) -> None:
         """`timeout_s` is for each step: to connect, and to wait for bytes. Raises NotAnswered for a wrong address."""
         self._at = _parts(url)
         self._timeout_s = timeout_s
         self._name = f"{self._at.scheme}://{self._at.netloc}{self._at.path.rstrip('/')}"
         self._token = token
+        self._kind = kind
 
     def get(self, path: str, parameters: Mapping[str, str | int | None] | None = None) -> Json:
         """The answer to `GET path`; parameters that are None are left out. Raises NotAnswered."""
@@ -40,9 +55,9 @@ class RunningRouter:
         return self._ask("POST", path, json.dumps(question).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Json:
-        headers = {"Accept": "application/json"}
+        headers: dict[str, str | bytes] = {"Accept": "application/json"}
         if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
+            headers["Authorization"] = f"Bearer {self._token}".encode()  # http.client would write Latin-1, or refuse
         if body is not None:
             headers["Content-Type"] = "application/json"
         connection = self._connection()
@@ -80,8 +95,8 @@ class RunningRouter:
             return answer
         told = answer.get("error") if isinstance(answer, dict) else None
         if status == http.HTTPStatus.UNAUTHORIZED:
-            wrong = "refuses this admin token" if self._token else "wants its admin token"
-            told = f"it {wrong}: set ROUTER_ADMIN_TOKEN or ROUTER_ADMIN_TOKEN_FILE"
+            wrong = f"refuses this {self._kind.words}" if self._token else f"wants its {self._kind.words}"
+            told = f"it {wrong}: set {self._kind} or {self._kind}_FILE"
         elif not isinstance(told, str):
             told = f"status {status}, which no router answers here: is it another program, or another version?"
         raise NotAnswered(f"the router at {self._name} says no: {told[:_LONGEST_ERROR]}", status=status)

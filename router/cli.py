@@ -16,6 +16,7 @@ COULD_NOT_START = 3
 _ELSEWHERE: Final = {
     "backup": "router.backup:backup",
     "dead": "router.dead:dead",
+    "drill": "router.drill:drill",
     "import": "router.mapmaking.commands:import_map",
     "init": "router.mapmaking.commands:init",
     "lint": "router.lint.command:lint",

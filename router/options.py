@@ -1,6 +1,6 @@
-"""Options that several commands have."""
+"""Options and arguments that several commands have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -45,3 +45,20 @@ def database_option(*, help: str) -> Callable[[F], F]:
         show_envvar=True,
         help=help,
     )
+
+
+def pairs(arguments: Iterable[str], what: str) -> dict[str, str]:
+    """The arguments NAME=VALUE by their names; `what` is how the help calls NAME."""
+    pairs: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{argument!r} is not {what}=VALUE.")
+        if name in pairs:
+            raise click.UsageError(f"{name!r} is given twice.")
+        try:
+            argument.encode()
+        except UnicodeEncodeError as exc:
+            raise click.UsageError(f"{argument!r} is not UTF-8.") from exc
+        pairs[name] = value
+    return pairs

@@ -13,7 +13,7 @@ from router.core.errors import OwnershipFileInvalid
 from router.core.model import Hours, RerunSafety, Resolution
 from router.core.orphans import nearest, stanza
 from router.core.ownership import OwnershipMap
-from router.options import ownership_option
+from router.options import ownership_option, pairs
 from router.ownership_file import load_map
 from router.printing import print_text
 
@@ -60,7 +60,7 @@ def who(
         raise click.UsageError("Name at least one label, as in alertname=Watchdog, or give --labels-file.")
     if labels_file is not None and (labels or annotations or expect is not None):
         raise click.UsageError("--labels-file holds labels, annotations and expect for each question: give no others.")
-    question = Question(labels=_pairs(labels, "LABEL"), annotations=_pairs(annotations, "--annotation NAME"))
+    question = Question(labels=pairs(labels, "LABEL"), annotations=pairs(annotations, "--annotation NAME"))
     try:
         ownership_map = load_map(Path(ownership))
     except OwnershipFileInvalid as exc:
@@ -133,22 +133,6 @@ def _texts(told: object, name: str) -> dict[str, str]:
 def _whole(text: str) -> str:
     """`text` without halves of characters, which JSON can spell and UTF-8 cannot; replaced as Go's decoder does."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _pairs(arguments: Iterable[str], what: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals or not name:
-            raise click.UsageError(f"{argument!r} is not {what}=VALUE.")
-        if name in pairs:
-            raise click.UsageError(f"{name!r} is given twice.")
-        try:
-            argument.encode()
-        except UnicodeEncodeError as exc:
-            raise click.UsageError(f"{argument!r} is not UTF-8.") from exc
-        pairs[name] = value
-    return pairs
 
 
 class _Asker:

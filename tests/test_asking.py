@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from router.asking import LARGEST_ANSWER, RunningRouter
+from router.asking import LARGEST_ANSWER, RunningRouter, TokenKind
 from router.core.errors import NotAnswered
 from tests.programs import free_port
 
@@ -117,6 +117,29 @@ def test_without_a_token_it_says_which_variable() -> None:
     with Asked(problem(401, "give the token")).listening() as server, pytest.raises(NotAnswered) as caught:
         RunningRouter(server.url, token=None).get("/api/v1/status")
     assert "wants its admin token: set ROUTER_ADMIN_TOKEN" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        pytest.param("of-a-sender", "refuses this intake token: set ROUTER_INTAKE_TOKENS or", id="wrong"),
+        pytest.param(None, "wants its intake token: set ROUTER_INTAKE_TOKENS or ROUTER_INTAKE_TOKENS_FILE", id="none"),
+    ],
+)
+def test_a_sender_learns_which_token(token: str | None, expected: str) -> None:
+    """The tokens of senders are in another variable than that of operators."""
+    with Asked(problem(401, "a token is needed")).listening() as server, pytest.raises(NotAnswered) as caught:
+        RunningRouter(server.url, token=token, kind=TokenKind.INTAKE).post("/webhooks/alertmanager", {})
+    assert expected in str(caught.value)
+
+
+def test_a_token_beyond_ascii_is_sent_as_utf_8() -> None:
+    """As the router reads it."""
+    with Asked(says(200, b"{}")).listening() as server:
+        RunningRouter(server.url, token="ケ", kind=TokenKind.INTAKE).get("/x")
+    ((_, _, authorization, _),) = server.requests
+    assert authorization is not None
+    assert authorization.encode("latin-1").decode() == "Bearer ケ"
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -33,8 +33,9 @@ class IntakeTokens:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Entries `source:token`, separated by commas or lines. Raises CannotStart, which never shows a token."""
-        entries = [entry.strip() for entry in _SEPARATOR.split(text)]
-        return cls(tuple(_token(entry, number) for number, entry in enumerate(filter(None, entries), start=1)))
+        return cls(
+            tuple(_Token(name=name, digest=hashlib.sha256(token.encode()).digest()) for name, token in _entries(text))
+        )
 
     def __bool__(self) -> bool:
         return bool(self._tokens)
@@ -48,7 +49,7 @@ class IntakeTokens:
         digest = hashlib.sha256(secret).digest()
         found = None
         for token in self._tokens:
-            if hmac.compare_digest(token.digest, digest) and (token.name == source or token.name not in _SOURCES):
+            if hmac.compare_digest(token.digest, digest) and _opens(token.name, source):
                 found = token.name
         return found
 
@@ -56,7 +57,21 @@ class IntakeTokens:
 _SOURCES = frozenset(source.value for source in Source)
 
 
-def _token(entry: str, number: int) -> _Token:
+def token_for(source: Source, text: str) -> str | None:
+    """The first token of ROUTER_INTAKE_TOKENS that opens this source's path. Raises CannotStart, as `parse`."""
+    return next((token for name, token in _entries(text) if _opens(name, source)), None)
+
+
+def _opens(name: str, source: Source) -> bool:
+    return name == source or name not in _SOURCES
+
+
+def _entries(text: str) -> list[tuple[str, str]]:
+    entries = filter(None, (entry.strip() for entry in _SEPARATOR.split(text)))
+    return [_entry(entry, number) for number, entry in enumerate(entries, start=1)]
+
+
+def _entry(entry: str, number: int) -> tuple[str, str]:
     name, colon, token = entry.partition(":")
     if not colon or not token or not _NAME.fullmatch(name) or any(character.isspace() for character in token):
         # Not even the name is shown: where the colon is missing, it is the token.
@@ -64,7 +79,7 @@ def _token(entry: str, number: int) -> _Token:
             f"ROUTER_INTAKE_TOKENS, entry {number}: expected source:token, "
             "the source in small letters and digits, the token without spaces and commas."
         )
-    return _Token(name=name, digest=hashlib.sha256(token.encode()).digest())
+    return name, token
 
 
 def _secret(authorization: bytes) -> bytes:

@@ -197,6 +197,7 @@ def _message(facts: Facts, room: _Room) -> Payload:
         text=text.text_of(facts),
         blocks=(
             _header(facts),
+            *_drill(facts),
             *_why_here(facts, room),
             *_warning(facts, room),
             section(_summary(facts, room)),
@@ -244,6 +245,8 @@ def _header(facts: Facts) -> Json:
         head.insert(0, f"📄 {words.copy}")
     elif card.owner is None and facts.open:
         head.insert(0, f"🧭 {words.orphan}")
+    if facts.drill:
+        head.insert(0, f"🧪 {words.drill}")
     notices = f"  ×{card.repeats + 1}" if card.repeats and facts.open else ""
 
     name, place = markup.plain(facts.names[0], 60) or words.unnamed, facts.place(limit=40)
@@ -255,6 +258,11 @@ def _header(facts: Facts) -> Json:
     lead = " · ".join([*head, ""])
     room = HEADER_CEILING - markup.escaped_units(lead + tail)
     return header_block(f"{lead}{markup.plain(name, room)}{tail}")
+
+
+def _drill(facts: Facts) -> Iterable[Json]:
+    if facts.drill:
+        yield section(f"🧪 *{facts.words.drill_means}*")
 
 
 def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:

@@ -41,6 +41,8 @@ class Facts:
         self.all_shown = self.total == len(card.alerts) and not card.truncated
         self.common = _common_labels(self.active)
         self.telling = _telling_labels(card.alerts)
+        # Said only of what is nothing else.
+        self.drill = self.all_shown and bool(card.alerts) and all(shown.alert.is_drill for shown in card.alerts)
         self.names = tuple(dict.fromkeys(self._name(shown) for shown in self.active)) or ("",)
         self.summaries = tuple(dict.fromkeys(summary_of(shown) for shown in self.active))
         self.reruns = tuple(dict.fromkeys(shown.hints.rerun for shown in self.active))

@@ -23,6 +23,7 @@ def text_of(facts: Facts) -> str:
     return sentences(
         words,
         [
+            words.says.format(label=words.drill, value=words.drill_means) if facts.drill else "",
             _why_here(facts),
             _lead(facts),
             _summary(facts),

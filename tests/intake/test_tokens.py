@@ -6,7 +6,7 @@ import pytest
 
 from router.core.errors import CannotStart
 from router.core.model import Source
-from router.intake.tokens import IntakeTokens
+from router.intake.tokens import IntakeTokens, token_for
 
 
 def bearer(token: str) -> bytes:
@@ -50,6 +50,20 @@ TOKENS = IntakeTokens.parse(
 def test_holder(authorization: bytes, source: Source, holder: str | None) -> None:
     """A token opens the path of its source, or every path if it is a sender's; nothing else opens any."""
     assert TOKENS.holder(authorization, source) == holder
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        pytest.param("grafana:g,alertmanager:am-1,alertmanager:am-2", "am-1", id="the first of its source"),
+        pytest.param("grafana:g,ci:c,alertmanager:am-1", "c", id="a sender's comes first"),
+        pytest.param("grafana:g", None, id="another source's"),
+        pytest.param("alertmanager:with:colons", "with:colons", id="colons"),
+    ],
+)
+def test_token_for(text: str, token: str | None) -> None:
+    """Whoever sends takes a token that opens the path."""
+    assert token_for(Source.ALERTMANAGER, text) == token
 
 
 @pytest.mark.parametrize(
