@@ -411,17 +411,5 @@ def _spoken(line: _Line, digest: _Digest, room: _Room) -> str:
 
 
 def _spoken_state(line: _Line, room: _Room) -> str:
-    card, facts, words = line.card, line.facts, line.facts.words
     name, about = markup.prose(_name(line), room.title), _about(line, room, tick=False)
-    what = words.what.format(name=name, where=about) if about else name
-    if facts.checked_in:
-        return words.lead_back.format(what=what)
-    if card.handed_over:
-        return words.lead_moved.format(what=what)
-    if card.state is IncidentState.RESOLVED:
-        return words.lead_resolved.format(duration=facts.duration, what=what)
-    if card.state is IncidentState.STALE:
-        return words.lead_stale.format(what=what)
-    if facts.check_in:
-        return (words.lead_failed if facts.check_in_failed else words.lead_missing).format(what=what)
-    return words.lead_firing.format(level=words.levels[card.severity], what=what)
+    return text.lead(line.facts, line.facts.words.what.format(name=name, where=about) if about else name)

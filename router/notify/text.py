@@ -97,12 +97,17 @@ def taken(facts: Facts, before: Handover, limit: int) -> str:
 
 
 def _lead(facts: Facts) -> str:
-    card, words = facts.card, facts.words
+    words = facts.words
     name = markup.prose(facts.names[0], _WORD) or words.unnamed
     if len(facts.names) > 1:
         name = words.more_names.format(name=name, n=len(facts.names) - 1)
     where = markup.prose(facts.place(limit=_PLACE), _PLACE)
-    what = words.what.format(name=name, where=where) if where else name
+    return lead(facts, words.what.format(name=name, where=where) if where else name)
+
+
+def lead(facts: Facts, what: str) -> str:
+    """What an incident is at this moment, and `what` it is about."""
+    card, words = facts.card, facts.words
     if facts.checked_in:
         return words.lead_back.format(what=what)
     if card.handed_over:
@@ -113,8 +118,8 @@ def _lead(facts: Facts) -> str:
         return words.lead_stale.format(what=what)
     if facts.check_in:
         return (words.lead_failed if facts.check_in_failed else words.lead_missing).format(what=what)
-    lead = words.lead_repeated if card.repeats else words.lead_firing
-    return lead.format(level=words.levels[card.severity], n=card.repeats + 1, what=what)
+    firing = words.lead_repeated if card.repeats else words.lead_firing
+    return firing.format(level=words.levels[card.severity], n=card.repeats + 1, what=what)
 
 
 def _summary(facts: Facts) -> str:
