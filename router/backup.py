@@ -51,7 +51,7 @@ def restore(file: Path | None, database: str, in_place: bool) -> None:
 
     \b
     router restore /var/backups/router-2026-11-22.db
-    router restore --in-place --database postgresql://router@db.example.com/router
+    router restore --in-place --database postgresql://router_app@db.example.com/router
 
     The present database is kept beside the new one. Nothing old is posted again by itself: what waited to be posted
     when the backup was made becomes a dead letter, and the fallback channel is told.

@@ -35,7 +35,7 @@ _all = click.option("--all", "all_of_them", is_flag=True, help="All of them, or 
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would become of each, and change nothing.")
 
 
-@click.group(context_settings=_HELP)
+@click.group(short_help="Dead letters: look at them, replay them, drop them.", context_settings=_HELP)
 def dead() -> None:
     """What could not be read, or was given up: look at it, replay it, drop it.
 

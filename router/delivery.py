@@ -127,6 +127,7 @@ class Delivery:
         self._under_way: set[asyncio.Task[None]] = set()
         self._sending: set[int] = set()  # the messages of these
         self._probing: set[str] = set()  # channels that are asked whether they take messages again
+        self._refusing: Collection[str] = ()  # channels, as they were when it last looked
         self._unrecorded: deque[Callable[[Connection], object]] = deque()
         self._health = health
 
@@ -142,6 +143,7 @@ class Delivery:
                 return max(SHORTEST_WAIT_S, self._breaker.probe_at - self._monotonic())
         now, at = self._monotonic(), self._clock()
         due_at, refused = await self._store.read(partial(_look, now=at))
+        self._refusing = refused.keys()
         fallback = self._ownership().fallback.channel.id
         ask_at = self._ask_again(refused, at)
         if due_at is None or due_at > at:
@@ -387,6 +389,9 @@ class Delivery:
         )
         if self._breaker.succeeded():
             await self._slack_is_back()
+        if outgoing.channel_id in self._refusing:
+            log.info("channel_readmitted", channel=outgoing.channel_id)
+            await self._record(partial(channels.readmit, channel_id=outgoing.channel_id))
         self._health.state = "ok"
         self._metrics.delivery_seconds.observe((now - message.wanted_at).total_seconds())
         if message.kind is MessageKind.DIGEST and message.ts is None:
@@ -454,16 +459,29 @@ class Delivery:
             self._hold(message, channel_id, failure, wait, failed)
         if message.attempt == 1:
             log.warning("delivery_failed", **facts, retry_in_s=round(wait.total_seconds(), 1))
-        await self._record(
-            partial(
-                sending.retry,
-                claimed=message,
-                failure=failure,
-                error=failed.reason,
-                due_at=now + wait,
-                in_doubt=doubted or looking,
-            )
+        record = partial(
+            sending.retry,
+            claimed=message,
+            failure=failure,
+            error=failed.reason,
+            due_at=now + wait,
+            in_doubt=doubted or looking,
         )
+        if failure is FailureClass.CHANNEL:
+            record = partial(self._refused, record=record, channel_id=channel_id, reason=failed.reason, now=now)
+        await self._record(record)
+
+    def _refused(
+        self,
+        connection: Connection,
+        *,
+        record: Callable[[Connection], bool],
+        channel_id: str,
+        reason: str,
+        now: datetime,
+    ) -> bool:
+        channels.refuse(connection, channel_id, reason=reason, now=now, probe_at=now + REFUSED_FOR)
+        return record(connection)
 
     def _give_up(
         self, connection: Connection, *, outgoing: Outgoing, failure: FailureClass, reason: str, now: datetime
@@ -488,7 +506,8 @@ class Delivery:
             else:
                 self._pacing.pause_edits(until)
         if failure is FailureClass.CHANNEL:
-            log.critical("fallback_channel_refuses", channel=channel_id, reason=failed.reason)
+            if channel_id not in self._refusing:
+                log.critical("fallback_channel_refuses", channel=channel_id, reason=failed.reason)
             self._pacing.close(channel_id, until)
 
     def _tell_breaker(self, failed: DeliveryFailed) -> None:

@@ -95,6 +95,8 @@ class SharedLease:
 
     async def let_go(self) -> None:
         """When this router stops: another one need not wait until the lease ends."""
+        if self._term is None:
+            return
         self._term = None
         try:
             await self._store.write(partial(leases.let_go, name=self._name, holder=self._holder))

@@ -135,7 +135,8 @@ class _Queue:
     urgency: int  # the highest
     oldest: int
     crowd: int  # how many could share a digest
-    patient: int | None  # what no digest can show, and alerts that keep coming in would never give its turn
+    patient: int | None  # has waited long, and what is newer would never give it its turn
+    alone: int | None  # such a one, of those that no digest can show
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +163,14 @@ def _queues(connection: Connection, which: str, *, now: datetime, fallback: str)
     rows = connection.execute(
         f"""
         SELECT channel, min(urgency), min(wanted_at), sum(CASE WHEN {digests.MAY_JOIN} THEN 1 ELSE 0 END),
+            min(CASE WHEN wanted_at <= ? THEN id END),
             min(CASE WHEN (kind = 'notice' OR asked_at IS NOT NULL) AND wanted_at <= ? THEN id END)
         FROM messages WHERE state = 'pending' AND {which} AND (due_at <= ? OR due_at > ?) GROUP BY channel
         """,
-        (micros(now - PATIENCE), *_due(now)),
+        (micros(now - PATIENCE), micros(now - PATIENCE), *_due(now)),
     )
-    for channel, urgency, oldest, crowd, patient in rows:
-        queue = _Queue(channel or fallback, urgency, oldest, crowd, patient)
+    for channel, urgency, oldest, crowd, patient, alone in rows:
+        queue = _Queue(channel or fallback, urgency, oldest, crowd, patient, alone)
         other = found.get(queue.channel_id)
         found[queue.channel_id] = queue if other is None else _together(queue, other)
     return list(found.values())
@@ -177,18 +179,22 @@ def _queues(connection: Connection, which: str, *, now: datetime, fallback: str)
 def _together(one: _Queue, other: _Queue) -> _Queue:
     """The fallback channel has messages that name it, and messages that name none."""
     patient = [row for row in (one.patient, other.patient) if row is not None]
+    alone = [row for row in (one.alone, other.alone) if row is not None]
     return _Queue(
         one.channel_id,
         min(one.urgency, other.urgency),
         min(one.oldest, other.oldest),
         one.crowd + other.crowd,
         min(patient, default=None),
+        min(alone, default=None),
     )
 
 
 def _head(connection: Connection, queue: _Queue, *, now: datetime, fallback: str) -> tuple[int, bool]:
     """What to post next, and whether it may join a digest."""
-    if queue.patient is not None:
+    if queue.alone is not None:
+        return queue.alone, False
+    if queue.patient is not None and queue.crowd <= digests.CROWD:
         return queue.patient, False
     (head,) = _next(connection, queue, "ts IS NULL", now=now, fallback=fallback, limit=1)
     return head

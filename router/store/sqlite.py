@@ -85,6 +85,9 @@ class SqliteEngine:
     def connect(self) -> _Session:
         # Autocommit as far as the driver is concerned: it must not begin transactions by itself. Opened on one thread
         # and then used by one other alone.
+        if not self._path.exists():
+            # What senders sent is nobody else's to read; the files beside it get the same mode.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         session = sqlite3.connect(
             self._path,
             timeout=1.0,
