@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from router.active_map import ActiveMap
 from router.answers import WRONG_LIMIT, limit_of, problem, rfc3339, rfc3339_or_none
-from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreUnavailable
+from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreConflict, StoreUnavailable
 from router.core.identifiers import identifier_of, text_of
 from router.core.incidents import Incident, Move
 from router.core.model import Alert, IncidentState, MapVersion
@@ -84,7 +84,9 @@ class Api:
         ]
         if preview is not None:
             routes.append(Mount("/preview", preview))
-        app = Starlette(routes=routes, exception_handlers={StoreUnavailable: _store_unavailable})
+        app = Starlette(
+            routes=routes, exception_handlers={StoreUnavailable: _store_unavailable, StoreConflict: _not_answerable}
+        )
         return OperatorsOnly(app, admin_token=admin_token)
 
     async def healthy(self, _request: Request) -> Response:
@@ -307,6 +309,10 @@ def _credential(header: bytes) -> bytes:
             return b""
         return password
     return b""
+
+
+async def _not_answerable(_request: Request, _exc: Exception) -> Response:
+    return problem(400, "the database takes no such text; PostgreSQL refuses NUL")
 
 
 async def _store_unavailable(_request: Request, exc: Exception) -> Response:

@@ -104,13 +104,13 @@ class RunningRouter:
 
 def _parts(url: str) -> SplitResult:
     wrong = "is not an address of a router. Write http://127.0.0.1:9095"
+    if "@" in url:  # what stands before it may be a password, and is not repeated here, whatever else is wrong
+        raise NotAnswered("the address of the router holds a name or a password. The admin token is ROUTER_ADMIN_TOKEN")
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError as exc:
         raise NotAnswered(f"{url!r} {wrong}") from exc
-    if "@" in parts.netloc:  # what stands before it may be a password, and is not repeated here
-        raise NotAnswered("the address of the router holds a name or a password. The admin token is ROUTER_ADMIN_TOKEN")
     if not usable or parts.query or parts.fragment or not url.isprintable() or " " in url:
         raise NotAnswered(f"{url!r} {wrong}")
     return parts

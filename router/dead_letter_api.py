@@ -39,9 +39,10 @@ LARGEST_QUESTION: Final = 64 * 1024
 SHOWN_BYTES: Final = 64 * 1024
 # Honeybadger puts the project's key and people's addresses into every body. What could be read has lost them.
 _MAY_HOLD_SECRETS: Final = frozenset({Source.HONEYBADGER})
-# The value of a key that is named like a secret. Bounded: a body is hostile text.
+# The value of a key that is named like a secret, also in JSON within JSON. Bounded: a body is hostile text.
 _NAMED_SECRET: Final = re.compile(
-    r'("[\w.-]{0,40}(?:token|secret|passw|authorization|api[_-]?key|credential)[\w.-]{0,40}"\s{0,20}:\s{0,20}")'
+    r'("[\w.-]{0,40}(?:token|secret|passw|authorization|api[_-]?key|credential)[\w.-]{0,40}'
+    r'\\{0,3}"\s{0,20}:\s{0,20}\\{0,3}")'
     r'(?:[^"\\]|\\.)+',
     re.IGNORECASE,
 )

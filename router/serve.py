@@ -130,8 +130,11 @@ async def _mark_copy(store: Store) -> None:
         return
     try:
         marked = await store.write(partial(mark_copy, now=now()))
-    except StoreUnavailable:
-        return  # it is said where it is asked for its newest id
+    except StoreUnavailable as exc:
+        # It may be a copy, and what waits in it would be posted again.
+        raise CannotStart(
+            f"ROUTER_DATABASE {store.place}: it cannot be written: {exc}. Free the disk, or end what holds the file"
+        ) from exc
     if marked is not None:
         log.warning("database_restored", dead=marked.dead, edits=marked.edits, waiting=marked.waiting)
 

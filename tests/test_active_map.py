@@ -388,6 +388,23 @@ def test_restart_with_a_repaired_map_says_that_it_is_over(act: Act) -> None:
     act(second)
 
 
+@pytest.mark.xfail(strict=True, reason="any router that finds its own files good ends the notices of all")
+def test_refusal_goes_on_while_another_router_has_a_good_map(act: Act, tmp_path: Path) -> None:
+    """Two routers on one database, of which one has not got the repaired files yet: it is not over."""
+
+    async def scene(at: Scene) -> None:
+        at.write(BROKEN)
+        await at.refused()
+        other = tmp_path / "other.yaml"
+        other.write_text(MAP, encoding="utf-8")
+        await ActiveMap(other, clock=at.clock, metrics=Metrics()).keep_in(at.store)
+        await at.refused()
+        (notice,) = await at.notices()
+        assert notice.ended_at is None
+
+    act(scene)
+
+
 def test_refusal_is_told_once_the_disk_takes_it(act: Act, tmp_path: Path) -> None:
     """The store is away while a map is refused: the notice is kept in mind, and a later look writes it, once."""
 

@@ -204,8 +204,18 @@ def test_what_is_no_address(url: str) -> None:
         RunningRouter(url, token=None)
 
 
-def test_an_address_with_a_password() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://me:hunter2@router:9095", id="as it is written"),
+        pytest.param("me:hunter2@router:9095", id="without a scheme"),
+        pytest.param("http://me:hunter2]@router", id="that is no address"),
+        pytest.param("http://me:hunter2@router:port", id="with a wrong port"),
+        pytest.param("http://me:hunter2/x@router", id="with a password that is not encoded"),
+    ],
+)
+def test_an_address_with_a_password(url: str) -> None:
     """It is refused, and not repeated."""
     with pytest.raises(NotAnswered) as caught:
-        RunningRouter("http://me:hunter2@router:9095", token=None)
+        RunningRouter(url, token=None)
     assert ("hunter2" in str(caught.value), "ROUTER_ADMIN_TOKEN" in str(caught.value)) == (False, True)

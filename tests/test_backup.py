@@ -18,9 +18,10 @@ import pytest
 from click.testing import CliRunner
 
 from router.cli import main
-from router.core.errors import StoreUnavailable
+from router.core.errors import CannotStart, StoreUnavailable
 from router.core.model import Cause, Notice, Source
 from router.preview.workspace import ChannelSeed
+from router.serve import _mark_copy
 from router.store import inbox, leases, messages
 from router.store.backup import RESTORED, back_up, mark_restored, restore
 from router.store.database import Connection, Store
@@ -510,6 +511,24 @@ def test_marking_twice_is_marking_once(tmp_path: Path) -> None:
         await _balanced(store)
 
     with_store(tmp_path / "router.db", run)
+
+
+def test_a_copy_that_cannot_be_marked_is_not_served(tmp_path: Path) -> None:
+    """The disk is full, or another program holds the file, for that one moment: what is old would be posted."""
+    database, copy = tmp_path / "router.db", tmp_path / "copy.db"
+    with_store(database, _nothing)
+    back_up(url(database), copy, force=False, progress=lambda _left, _pages: None)
+
+    async def start(store: Store) -> None:
+        with closing(sqlite3.connect(copy, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(CannotStart):
+                await _mark_copy(store)
+
+    with_store(copy, start)
+
+
+async def _nothing(_store: Store) -> None: ...
 
 
 def test_what_is_in_slack_is_kept_true(tell: Tell) -> None:

@@ -506,6 +506,11 @@ def test_all_about_a_delivery(tmp_path: Path) -> None:
             '{"api_key" : "\N{HORIZONTAL ELLIPSIS}", "x": 1}',
             id="named like a secret",
         ),
+        pytest.param(
+            rb'{"log": "{\"api_key\": \"abc\"}", "x": 1}',
+            r'{"log": "{\"api_key\": \"' + '\N{HORIZONTAL ELLIPSIS}", "x": 1}',
+            id="named like a secret in JSON within JSON",
+        ),
         pytest.param(b"x" * 70_000, "x" * 65_536, id="long"),
         pytest.param(
             b"x" * 65_520 + b"://me:password-of-mine@host",

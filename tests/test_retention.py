@@ -33,7 +33,7 @@ from router.leadership import SoleLease
 from router.ownership_file import load_map
 from router.reassigner import Reassigner
 from router.retention import EVERY, KEPT, PAUSE_S, Retention
-from router.store import dead_letters, inbox, incidents, messages, sending
+from router.store import dead_letters, inbox, incidents, messages, retention, sending
 from router.store.database import Connection, Store
 from router.store.instants import micros
 from router.telemetry import Metrics
@@ -362,6 +362,82 @@ def test_a_digest_goes_with_the_last_that_it_stands_for(database: str, tmp_path:
         life.clock.advance((KEPT + DAY).total_seconds())
         await life.prune()
         assert await counted(life, "messages", "incidents") == (0, 0)
+
+    lives(database, tmp_path, story)
+
+
+def test_a_digest_of_nothing_goes_too(database: str, tmp_path: Path) -> None:
+    """All that it stood for was told again in a newer one."""
+
+    async def story(life: Life) -> None:
+        for _ in range(2):
+            for number in range(8):
+                await life.tell(alert(f"A{number}"), group=f"g{number}")
+            await life.live()
+            life.clock.advance(DAY.total_seconds())
+        first, newer = await life.rows("messages", "kind = 'digest'")
+        assert await life.rows("messages", f"digest = {first['id']}") == []
+        assert len(await life.rows("messages", f"digest = {newer['id']}")) > 5
+        for number in range(8):
+            await life.tell(alert(f"A{number}", resolved=True), group=f"g{number}")
+        await life.live()
+        life.clock.advance((KEPT + DAY).total_seconds())
+        await life.prune()
+        assert await counted(life, "messages", "incidents") == (0, 0)
+
+    lives(database, tmp_path, story)
+
+
+def test_a_dead_letter_stays_outdated(database: str, tmp_path: Path) -> None:
+    """However long ago its alert group was told again: a replay must not open what ended then."""
+
+    async def story(life: Life) -> None:
+        await life.accept(b"{}", error="an older router's word")
+        life.clock.advance(60)
+        for resolved in (False, True):
+            await life.tell(alert("A", resolved=resolved))
+            await life.live()
+        life.clock.advance((KEPT + DAY).total_seconds())
+        await life.prune()
+        assert await counted(life, "incidents", "tellings") == (0, 1)
+        (letter,) = await life.rows("notifications", "state = 'quarantined'")
+        drop = partial(dead_letters.drop_notifications, ids=[letter["id"]], now=life.clock())
+        await life.store.write(drop)
+        await life.prune()
+        assert await counted(life, "tellings") == (0,)
+
+    lives(database, tmp_path, story)
+
+
+def test_what_is_replayed_during_a_round_is_told(database: str, tmp_path: Path) -> None:
+    """Its incident began and ended before the round's limit, and the round's survey knows nothing of it."""
+
+    async def story(life: Life) -> None:
+        for resolved in (False, True):
+            body = {
+                "version": "4",
+                "receiver": "router",
+                "groupKey": "g",
+                "status": "firing",
+                "externalURL": "http://am",
+            }
+            body_bytes = json.dumps({**body, "alerts": [alert("A", resolved=resolved)]}).encode()
+            await life.accept(body_bytes, error="an older router's word")
+            life.clock.advance(60)
+        await life.send()
+        life.clock.advance((KEPT + DAY).total_seconds())
+        survey = await life.store.read(partial(retention.survey, before=life.clock() - KEPT))
+        letters = await life.rows("notifications", "state = 'quarantined'")
+        replay = partial(dead_letters.requeue_notifications, ids=[letter["id"] for letter in letters], replay="r")
+        assert len(await life.store.write(replay)) == 2
+        await life.decide()
+
+        incidents_table = retention.TABLES[0]
+        found = await life.store.read(lambda connection: incidents_table.find(connection, survey, ""))
+        gone = await life.store.write(lambda connection: incidents_table.delete(connection, found.keys))
+
+        assert (len(found.keys), gone) == (1, {"incidents": 0, "messages": 0})
+        assert len(await life.rows("messages", "kind = 'root' AND state = 'pending'")) == 1
 
     lives(database, tmp_path, story)
 

@@ -375,6 +375,10 @@ class Store:
             with _transaction(self._reading) as connection:
                 self._look(question, connection)
         except Exception as exc:  # noqa: BLE001 - the top of a worker: a dead reader would answer nobody
+            if isinstance(exc, self._engine.error) and self._engine.fault(exc) is Fault.UNIT:
+                question.failure = StoreConflict(_cause(exc))  # the question is wrong, the connection is not
+                question.failure.__cause__ = exc
+                return
             self._stop_reading()
             question.failure = StoreUnavailable(_cause(exc))
             question.failure.__cause__ = exc

@@ -57,12 +57,13 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
             # Where the owner's channel refused, a message in the fallback channel stands for it and is kept true; also
             # after the owner's own was replayed.
             stand_in = known.get((incident, MessageKind.UNDELIVERED, None))
+            last = stand_in or row
+            if last is not None and last.state is MessageState.DEAD and (row is None or row.state is MessageState.DEAD):
+                # Nothing shows it: it was waiting when its database was backed up, say. What is new is told.
+                raises.add(last.id, pending=False, urgency=newest.urgency, times=newest.times)
+                continue
             if stand_in is not None:
                 _raise_one(raises, stand_in, newest)
-            elif row is not None and row.state is MessageState.DEAD:
-                # Nothing stands for it: it was waiting when its database was backed up. What is new is told.
-                raises.add(row.id, pending=False, urgency=newest.urgency, times=newest.times)
-                continue
         if row is None:
             fresh.append((incident, kind.value, channel_id, newest.times, at, at, newest.urgency.value))
             superseded += newest.times - 1

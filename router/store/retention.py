@@ -157,7 +157,19 @@ def _ended_incidents(connection: Connection, survey: Survey, after: Key) -> Batc
 
 
 def _delete_incidents(connection: Connection, ids: Sequence[Key]) -> dict[str, int]:
-    """With their messages; a digest goes with the last of those that it stands for."""
+    """With their messages; a digest goes with the last of those that it stands for.
+
+    Not what is to be told again since it was found: a dead letter that was replayed may end in an incident as old as
+    itself, of which the survey knows nothing.
+    """
+    told = connection.execute(
+        f"""
+        SELECT m.incident FROM messages m LEFT JOIN messages d ON d.id = m.digest
+        WHERE m.incident IN ({marks(ids)}) AND (m.state = 'pending' OR d.state = 'pending')
+        """,
+        ids,
+    ).fetchall()
+    ids = sorted({*ids} - {row[0] for row in told})
     digests = connection.execute(
         f"SELECT DISTINCT digest FROM messages WHERE incident IN ({marks(ids)}) AND digest IS NOT NULL", ids
     ).fetchall()
@@ -174,7 +186,7 @@ def _delete_incidents(connection: Connection, ids: Sequence[Key]) -> dict[str, i
     return {"incidents": gone, "messages": messages}
 
 
-# -- notices -----------------------------------------------------------------------------------------------------------
+# -- notices, and digests of nothing -----------------------------------------------------------------------------------
 
 
 def _told_notices(connection: Connection, survey: Survey, after: Key) -> Batch:
@@ -201,6 +213,21 @@ def _tells_what_still_is(text: str) -> bool:
     """Its line is edited when it is over (messages.end_notices)."""
     notice = notice_of(text)
     return notice is not None and notice.cause is Cause.MAP_REJECTED and notice.ended_at is None
+
+
+def _empty_digests(connection: Connection, survey: Survey, after: Key) -> Batch:
+    """All that they stood for is told again in newer ones, with which it goes."""
+    rows = connection.execute(
+        """
+        SELECT d.id FROM messages d WHERE d.id > ? AND d.kind = 'digest' AND d.wanted_at < ?
+            AND (d.state <> 'dead' OR d.handled_at < ?) AND d.state <> 'pending'
+            AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.digest = d.id)
+        ORDER BY d.id LIMIT ?
+        """,
+        (after, micros(survey.before), micros(survey.before), BATCH_ROWS),
+    )
+    keys = tuple(row[0] for row in rows)
+    return Batch(keys=keys, last=keys[-1] if len(keys) == BATCH_ROWS else None)
 
 
 def _delete_messages(connection: Connection, ids: Sequence[Key]) -> dict[str, int]:
@@ -248,10 +275,14 @@ def _delete_notifications(connection: Connection, ids: Sequence[Key]) -> dict[st
 
 
 def _old_tellings(connection: Connection, survey: Survey, after: Key) -> Batch:
+    """Not what was told after a dead letter came in: by it a replay knows that it could show an older state."""
     rows = connection.execute(
         """
         SELECT alert_group, at < ? AND NOT EXISTS (
             SELECT 1 FROM incidents i WHERE i.alert_group = t.alert_group AND i.closed_at IS NULL
+        ) AND NOT EXISTS (
+            SELECT 1 FROM notifications n
+            WHERE n.state = 'quarantined' AND n.handled_at IS NULL AND n.id < t.notification
         )
         FROM tellings t WHERE alert_group > ? ORDER BY alert_group LIMIT ?
         """,
@@ -270,6 +301,7 @@ def _delete_tellings(connection: Connection, groups: Sequence[Key]) -> dict[str,
 TABLES: Final = (
     Table(_ended_incidents, _delete_incidents, ""),
     Table(_told_notices, _delete_messages, 0),
+    Table(_empty_digests, _delete_messages, 0),
     Table(_settled_notifications, _delete_notifications, 0),
     Table(_old_tellings, _delete_tellings, ""),
 )

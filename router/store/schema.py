@@ -1,7 +1,7 @@
 """The tables, as numbered migrations. Instants are microseconds since 1970.
 
-`{serial}` and `{blob}` are the two words for which the engines have none in common. A change only adds, so that a
-router of the version before goes on beside a newer one while replicas are replaced one by one.
+`{serial}` and `{blob}` are the two words for which the engines have none in common. From version 4 on a change
+only adds, so that a router of the version before goes on beside a newer one while replicas are replaced one by one.
 """
 
 from typing import Final

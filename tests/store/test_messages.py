@@ -21,6 +21,7 @@ from router.core.model import (
 )
 from router.core.routing import Wanted
 from router.store import digests, inbox, messages, sending
+from router.store.backup import mark_restored
 from router.store.database import Connection, Store
 from router.store.sending import Claimed
 from tests.core.factories import FALLBACK, NOW, minutes
@@ -559,5 +560,24 @@ def test_dead_letter_that_nothing_stands_for_is_told_again(database: str) -> Non
         assert (again.id, again.ts, again.revision) == (claimed.id, None, 3)
         assert balance(connection) == (3, 3)
         assert inbox.sums(connection)["dead"] == 1
+
+    in_one_go(database, work)
+
+
+def test_news_of_an_incident_whose_stand_in_is_dead_too(database: str) -> None:
+    """Its own channel refused it, and what stands for it was waiting when the database was backed up: news is told."""
+
+    def work(connection: Connection) -> None:
+        refused = Undelivered(channel=Channel(name="payments", id="C0PAYMENTS"), reason="is_archived")
+        messages.want(connection, [root()], now=NOW)
+        (own,) = claim(connection)
+        sending.give_up(
+            connection, own, failure=FailureClass.CHANNEL, error="is_archived", undelivered=refused, now=NOW
+        )
+        assert mark_restored(connection, now=NOW).dead == 1
+        messages.want(connection, [root(urgency=Urgency.CRITICAL)], now=NOW)
+        told = claim(connection, now=NOW)
+        assert {message.kind for message in told} == {MessageKind.UNDELIVERED}
+        assert len(set(balance(connection))) == 1
 
     in_one_go(database, work)

@@ -391,3 +391,14 @@ def test_standby_takes_over() -> None:
 
 def _ids(connection: Connection) -> list[int]:
     return [row[0] for row in connection.execute("SELECT id FROM notifications").fetchall()]
+
+
+def test_question_that_postgresql_refuses_breaks_nothing(postgres: PostgresServer) -> None:
+    """NUL in what somebody asks for: that question is refused, and the next one is answered."""
+
+    async def run(store: Store) -> None:
+        with pytest.raises(StoreConflict):
+            await store.read(lambda connection: connection.execute("SELECT ?", ("\x00",)).fetchone())
+        assert await accepted(store) == 0
+
+    with_store(postgres.new_database(), run)
