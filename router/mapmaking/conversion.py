@@ -32,8 +32,10 @@ class Converted:
 class Teams:
     """The teams that routes tell: by the static owner label that they attach, else by their receiver."""
 
-    def __init__(self, receivers: Mapping[str, Receiver]) -> None:
+    def __init__(self, receivers: Mapping[str, Receiver], root: Route) -> None:
         self._receivers = receivers
+        # Each is the name of its own team: "Y" must not be given the id that "y" is called by.
+        self._words = {*receivers, *_owner_words(root)}
         self._by_word: dict[str, ProposedTeam] = {}
 
     @property
@@ -54,7 +56,7 @@ class Teams:
         return _channel(self._receivers[route.receiver], default=default)
 
     def _team(self, word: str, receiver: Receiver) -> ProposedTeam:
-        team_id = free_id(word, taken={team.id for team in self.proposed})
+        team_id = free_id(word, taken={team.id for team in self.proposed} | self._words - {word})
         return ProposedTeam(
             id=team_id,
             channel=_channel(receiver, default=f"{team_id}-alerts"),
@@ -98,6 +100,12 @@ def _channel(receiver: Receiver, *, default: str) -> ProposedChannel:
     return ProposedChannel(name=_NOT_IN_CHANNEL.sub("-", name)[:80])
 
 
+def _owner_words(route: Route) -> Iterator[str]:
+    yield from (route.labels[name] for name in OWNER_LABELS if _is_static(route.labels.get(name)))
+    for below in route.routes:
+        yield from _owner_words(below)
+
+
 def _is_static(value: str | None) -> bool:
     return bool(value) and "{{" not in str(value)
 
@@ -107,7 +115,7 @@ class _Converter:
         self._config = config
         self._root = config.root
         self._silent = frozenset(name for name, receiver in config.receivers.items() if not receiver.sends)
-        self.teams = Teams(config.receivers)
+        self.teams = Teams(config.receivers, config.root)
         self.notes = list(config.notes)
         self.routes: list[Route] = []
 

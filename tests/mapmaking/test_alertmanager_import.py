@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router.core.findings import FindingSeverity
@@ -396,6 +396,7 @@ def test_a_name_cannot_break_out(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None)
+@example([("Y", "", "", "0"), ("y", "", "", "")])
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=20), *[st.text(max_size=20)] * 3), min_size=1, max_size=4))
 def test_any_words(words: list[tuple[str, str, str, str]]) -> None:
     """Whatever names, channels, labels and values are, the map loads and agrees."""
