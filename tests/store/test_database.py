@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import sqlite3
 import threading
 from functools import partial
 
+import psycopg
 import pytest
 
 from router.core.errors import CannotStart, LeaseLost, StoreConflict, StoreOverloaded, StoreUnavailable
@@ -79,7 +81,7 @@ def _twice(connection: Connection) -> None:
 def _twice_unnoticed(connection: Connection) -> None:
     try:
         _twice(connection)
-    except Exception:  # noqa: BLE001 - the mistake that is meant
+    except (sqlite3.Error, psycopg.Error):  # the mistake that is meant
         connection.execute("INSERT INTO totals (name, value) VALUES ('accepted', 0)")
 
 
