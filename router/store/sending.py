@@ -82,7 +82,10 @@ def claim(
     if (most := min(posts, limit)) > 0:
         queues = _queues(connection, "ts IS NULL", now=now, fallback=fallback)
         for queue in sorted((queue for queue in queues if queue.channel_id not in blocked), key=order.of_posts)[:most]:
-            head, joins = _head(connection, queue, now=now, fallback=fallback)
+            found = _head(connection, queue, now=now, fallback=fallback)
+            if found is None:
+                continue
+            head, joins = found
             if joins and queue.crowd > digests.CROWD:
                 formed = digests.form(connection, queue.channel_id, fallback=fallback, due=_due(now), now=now)
                 head = head if formed is None else formed
@@ -190,14 +193,13 @@ def _together(one: _Queue, other: _Queue) -> _Queue:
     )
 
 
-def _head(connection: Connection, queue: _Queue, *, now: datetime, fallback: str) -> tuple[int, bool]:
-    """What to post next, and whether it may join a digest."""
+def _head(connection: Connection, queue: _Queue, *, now: datetime, fallback: str) -> tuple[int, bool] | None:
+    """What to post next, and whether it may join a digest. None: somebody else has claimed the last of it since."""
     if queue.alone is not None:
         return queue.alone, False
     if queue.patient is not None and queue.crowd <= digests.CROWD:
         return queue.patient, False
-    (head,) = _next(connection, queue, "ts IS NULL", now=now, fallback=fallback, limit=1)
-    return head
+    return next(iter(_next(connection, queue, "ts IS NULL", now=now, fallback=fallback, limit=1)), None)
 
 
 def _edits(connection: Connection, queue: _Queue, *, now: datetime, fallback: str, limit: int) -> list[int]:
