@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import hmac
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,21 +19,20 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from router.active_map import ActiveMap
-from router.answers import WRONG_LIMIT, limit_of, problem, rfc3339, rfc3339_or_none
+from router.answers import problem, rfc3339, rfc3339_or_none
 from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreConflict, StoreUnavailable
 from router.core.identifiers import identifier_of, text_of
-from router.core.incidents import Incident, Move
-from router.core.model import Alert, IncidentState, MapVersion
+from router.core.model import Alert, MapVersion
 from router.core.peers import is_local
 from router.core.routing import Verdict
 from router.dead_letter_api import DeadLetterApi
 from router.delivery import SlackHealth
 from router.handling import Handling
+from router.incident_api import IncidentApi
 from router.intake.reading import read
 from router.store import channels, inbox, incidents, leases, maps, messages
 from router.store.database import Connection, Store
 from router.store.inbox import Outcome
-from router.store.messages import Listed
 from router.telemetry import Metrics
 
 log = structlog.get_logger()
@@ -70,6 +69,7 @@ class Api:
         self._map_changed = map_changed
         handling = Handling(store=store, ownership=ownership, clock=clock, drawn=drawn, replayed=replayed)
         self._dead_letters = DeadLetterApi(store=store, ownership=ownership, handling=handling)
+        self._incidents = IncidentApi(store=store, ownership=ownership)
 
     def app(self, *, admin_token: str | None, preview: ASGIApp | None) -> ASGIApp:
         routes: list[BaseRoute] = [
@@ -79,7 +79,7 @@ class Api:
             Route("/metrics", self.metrics),
             Route("/api/v1/status", self.status),
             Route("/api/v1/notifications/{id}", self.notification),
-            Route("/api/v1/incidents", self.incidents),
+            *self._incidents.routes(),
             *self._dead_letters.routes(),
         ]
         if preview is not None:
@@ -173,7 +173,7 @@ class Api:
                     "dead": sums["dead"],
                     "oldest_pending_seconds": self._age_s(figures.oldest),
                 },
-                "incidents": {"open": figures.opened, "orphaned": figures.orphaned, "stale": 0},
+                "incidents": {"open": figures.opened, "orphaned": figures.orphaned, "stale": figures.stale},
                 "map": {
                     "file": ownership.file,
                     "revision": ownership.revision,
@@ -202,37 +202,6 @@ class Api:
         if outcome is None:
             return problem(404, "no notification has this id")
         return JSONResponse(_notification(outcome, decided_by))
-
-    async def incidents(self, request: Request) -> Response:
-        state = request.query_params.get("state", "open")
-        if state not in (*IncidentState, "all"):
-            return problem(400, "state is one of open, resolved, stale, all")
-        limit = limit_of(request)
-        if limit is None:
-            return problem(400, WRONG_LIMIT)
-
-        def page(connection: Connection) -> tuple[list[Incident], dict[str, list[Listed]]]:
-            found = incidents.page(
-                connection,
-                state=None if state == "all" else IncidentState(state),
-                before=request.query_params.get("cursor"),
-                limit=limit + 1,
-            )
-            return found, messages.of_incidents(connection, [incident.id for incident in found])
-
-        found, shown = await self._store.read(page)
-        ownership = self._ownership()
-        names = {channel.id: channel.name for channel in ownership.channels}
-        fallback = ownership.fallback.channel.id
-        return JSONResponse(
-            {
-                "version": 1,
-                "incidents": [
-                    _incident(incident, shown.get(incident.id, []), fallback, names) for incident in found[:limit]
-                ],
-                "next": found[limit - 1].id if len(found) > limit else None,
-            }
-        )
 
     def _age_s(self, since: datetime | None) -> float:
         return 0.0 if since is None else max(0.0, round((self._clock() - since).total_seconds(), 3))
@@ -279,19 +248,21 @@ class _Figures:
     oldest: datetime | None
     opened: int
     orphaned: int
+    stale: int
     refused: Collection[str]  # channel ids
     leases: Mapping[str, str]
 
 
 def _figures(connection: Connection) -> _Figures:
     pending, oldest = messages.pending(connection)
-    opened, orphaned = incidents.open_counts(connection)
+    counts = incidents.counts(connection)
     return _Figures(
         sums=inbox.sums(connection),
         pending=pending,
         oldest=oldest,
-        opened=opened,
-        orphaned=orphaned,
+        opened=counts.opened,
+        orphaned=counts.orphaned,
+        stale=counts.stale,
         refused=channels.refused(connection).keys(),
         leases=leases.holders(connection),
     )
@@ -371,40 +342,3 @@ def _verdict(verdict: Verdict, alert: Alert | None) -> dict[str, Any]:
         "incident": verdict.incident,
         "reason": verdict.reason if verdict.detail is None else f"{verdict.reason}: {verdict.detail}",
     }
-
-
-def _incident(incident: Incident, shown: Sequence[Listed], fallback: str, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "id": incident.id,
-        "state": incident.state,
-        "source": incident.source,
-        "owner": incident.owner,
-        "orphan": incident.owner is None,
-        "severity": incident.severity,
-        "title": incident.title,
-        "opened_at": rfc3339(incident.opened_at),
-        "updated_at": rfc3339(incident.updated_at),
-        "closed_at": rfc3339_or_none(incident.closed_at),
-        "alerts": {"firing": incident.firing, "resolved": incident.resolved},
-        "repeats": incident.repeats,
-        "escalations": [],
-        "acknowledged_by": None,
-        "map_revision": incident.map_revision,
-        "moved_to": [_move(move) for move in incident.moved_to],
-        "moved_from": [_move(move) for move in incident.moved_from],
-        "messages": [
-            {
-                "channel": message.channel_id or fallback,
-                "channel_name": names.get(message.channel_id or fallback),
-                "ts": message.ts,
-                "kind": message.kind,
-                "state": message.state,
-                "error": message.error,
-            }
-            for message in shown
-        ],
-    }
-
-
-def _move(move: Move) -> dict[str, Any]:
-    return {"incident": move.incident, "owner": move.owner, "channel": move.channel_id, "alerts": move.alerts}

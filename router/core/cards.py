@@ -7,13 +7,11 @@ from datetime import datetime
 from router.core.enrichment import respond_until
 from router.core.identifiers import text_of
 from router.core.incidents import Incident, Move, Tracked
+from router.core.message_card import Card, CardAlert, Handover
 from router.core.model import (
     LEVELS_BY_URGENCY,
     Alert,
-    Card,
-    CardAlert,
     Channel,
-    Handover,
     MapVersion,
     Mention,
     MessageKind,

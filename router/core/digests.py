@@ -7,9 +7,9 @@ from datetime import datetime
 
 from router.core.cards import card
 from router.core.incidents import Incident
+from router.core.message_card import Card
 from router.core.model import (
     LEVELS_BY_URGENCY,
-    Card,
     IncidentState,
     Language,
     Level,

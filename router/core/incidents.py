@@ -6,12 +6,14 @@ bytes. So everything here is decided per alert, by fingerprint.
 """
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
+from typing import Any, Final
 from zlib import crc32
 
+from router.core.history import Acknowledgement, Assignment, Escalation, Event, Happening, Snooze, Suspicion
 from router.core.model import (
     LEVELS_BY_URGENCY,
     Alert,
@@ -74,6 +76,7 @@ class Explanation:
     hints: Hints
     drift: tuple[str, ...]
     tried: tuple[Tried, ...]  # kept for orphans only
+    job: str | None = None  # the entry of the map's `jobs` that fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,17 @@ class Incident:
     moved_to: tuple[Move, ...] = ()
     moved_from: tuple[Move, ...] = ()
     handed_over: bool = False  # it ended because its last firing alerts moved; those are kept as they were
+    due_at: datetime | None = None  # when timers have to look at it next; None: never
+    heard_at: datetime | None = None  # when a notification last told of it; None: before this was noted
+    history: tuple[Happening, ...] = ()  # the last ones, oldest first
+    happened: int = 0  # how many there ever were: the number of the last one
+    escalations: tuple[Escalation, ...] = ()
+    acknowledged: Acknowledgement | None = None
+    snoozed: Snooze | None = None
+    assigned: Assignment | None = None
+    flaps: int = 0  # how often it fired again after it was found to flap; it was not told anew for these
+    suspect: Suspicion | None = None
+    job: str | None = None  # the entry of the map's `jobs` that all of its alerts are of
 
     @property
     def firing(self) -> int:
@@ -137,6 +151,31 @@ class Incident:
     @property
     def resolved(self) -> int:
         return sum(not tracked.firing for tracked in self.alerts.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over. One of which nothing is heard is not: nobody knows."""
+        return self.state is IncidentState.RESOLVED
+
+
+# Of what happened so much is kept; a thread that is so long is read by nobody from its beginning.
+HISTORY: Final = 50
+
+
+def noted(incident: Incident, event: Event, *, at: datetime, **facts: Any) -> Incident:  # Any: the fields of Happening
+    """The incident with one more happening at the end of its history."""
+    number = incident.happened + 1
+    happening = Happening(number=number, event=event, at=at, **facts)
+    return replace(incident, history=(*incident.history[1 - HISTORY :], happening), happened=number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An alert that was told to be over before anybody was told that it fires."""
+
+    since: datetime | None
+    until: datetime
+    sender: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +187,8 @@ class Telling:
     sender: int
     reason: str | None
     at: datetime
+    rhythm: timedelta | None = None  # the longest time between two of its repeats; None: none was heard yet
+    ended: Mapping[str, Ended] = field(default_factory=dict)  # lately, by fingerprint
 
 
 def group_of(notification: Notification) -> str:

@@ -52,6 +52,8 @@ class MessageKind(StrEnum):
     MOVED = "moved"  # a reply below the message of who owned it before the map changed
     NOTICE = "notice"  # about the router's own input: quarantined or refused bodies, a refused map
     DIGEST = "digest"  # stands for many that wait for the same channel, one line each
+    REPLY = "reply"  # below the root message: what happened since its last reply; each is posted, none is edited
+    ESCALATED = "escalated"  # in the channel of a parent team or the fallback: nobody took it, or it keeps coming
 
 
 class Urgency(IntEnum):
@@ -74,6 +76,7 @@ class Cause(StrEnum):
     MAP_REJECTED = "map_rejected"  # a new map is broken, the old one stays
     UNDELIVERABLE = "undeliverable"  # an incident that could be shown in no channel, not in the fallback either
     RESTORED = "restored"  # the database is an older state of itself
+    HEARTBEAT = "heartbeat"  # an alert that always fires has stopped: the alarm itself is broken
 
 
 class Level(StrEnum):
@@ -298,6 +301,7 @@ class Resolution:
     drop_reason: str | None = None
     drift: tuple[Drift, ...] = ()
     tried: tuple[Tried, ...] = ()
+    job: str | None = None  # the entry of `jobs` that fits, whoever owns it
 
     @property
     def orphan(self) -> bool:
@@ -345,62 +349,6 @@ class Undelivered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
-    """The other side of a change of owner: who has it now, or who had it."""
-
-    team: str | None  # its name. None: nobody, it was or became an orphan
-    channel: Channel
-    alerts: int  # how many went over
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardAlert:
-    """One alert as a message shows it: the words are those of when it last fired."""
-
-    alert: Alert
-    hints: Hints
-    firing: bool
-    since: datetime | None
-    until: datetime | None  # None while firing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """Everything that one message says, in no vendor's format. `notify.blocks` renders it.
-
-    `alerts` holds only those worth showing in full, the most urgent first; the counts are of all.
-    """
-
-    kind: MessageKind
-    source: Source
-    language: Language
-    state: IncidentState
-    severity: Level
-    owner: str | None  # the team's name for people. None: orphan
-    mention: Mention | None
-    via: Via
-    map_revision: str  # short: the git commit where known, and the content hash
-    alerts: tuple[CardAlert, ...]
-    firing: int
-    resolved: int
-    truncated: int
-    repeats: int
-    opened_at: datetime
-    closed_at: datetime | None
-    respond_until: datetime | None  # None: no deadline
-    timezone: str  # IANA name; the team's
-    reference: str  # id of the notification, for /api/v1/notifications/{id}
-    drift: tuple[str, ...] = ()  # sentences
-    orphan: OrphanHelp | None = None
-    undelivered: Undelivered | None = None
-    map_since: datetime | None = None  # when that map came into force
-    handed_to: tuple[Handover, ...] = ()  # alerts that the map gives to somebody else since
-    handed_over: bool = False  # that were all of them
-    taken_from: tuple[Handover, ...] = ()  # alerts that somebody else had before the map changed
-    sender: str = ""  # the Alertmanager's external URL, for the link to a new silence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """A line to the fallback channel about the router's own input, told once per cause and counted."""
 
@@ -412,3 +360,4 @@ class Notice:
     last_at: datetime
     reference: str | None  # id of the last notification of this cause, where it was stored
     ended_at: datetime | None = None  # since when it is not so any more
+    subject: str = ""  # what of several it is about, such as a heartbeat; told once per cause and subject

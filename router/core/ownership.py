@@ -235,6 +235,7 @@ class OwnershipMap:
             drop_reason=opinion.drop_reason if opinion is not None else None,
             drift=(*_drift(answers, opinion, owner), *misunderstood),
             tried=tried,
+            job=job.id if job is not None else None,
         )
 
     def _hints(self, level: Level, runbook: str | None, rerun: Rerun) -> Hints:

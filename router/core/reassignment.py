@@ -184,6 +184,15 @@ def _receiving(
         moved_to=(),
         moved_from=(moved_from,),
         handed_over=False,
+        # What people and timers did about it they did about the other owner's.
+        due_at=now,
+        history=(),
+        happened=0,
+        escalations=(),
+        acknowledged=None,
+        snoozed=None,
+        assigned=None,
+        flaps=0,
     )
 
 
@@ -199,5 +208,11 @@ def _left(
     if any(tracked.firing for tracked in staying.values()):
         return replace(remaining, alerts=staying, severity=_severity(staying), moved_to=moved_to)
     return replace(
-        remaining, state=IncidentState.RESOLVED, closed_at=now, moved_to=moved_to, handed_over=True, map_revision=before
+        remaining,
+        state=IncidentState.RESOLVED,
+        closed_at=now,
+        moved_to=moved_to,
+        handed_over=True,
+        map_revision=before,
+        due_at=None,
     )

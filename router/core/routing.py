@@ -146,7 +146,14 @@ def decide(
         group=key,
         verdicts=tuple(verdicts),
         incidents=changed,
-        wanted=tuple(wanted for incident in changed for wanted in messages_of(incident, repeated=repeated)),
+        wanted=tuple(
+            wanted
+            for incident in changed
+            for wanted in (
+                *messages_of(incident, repeated=repeated),
+                *replies_of(shares.before(incident.id), incident),
+            )
+        ),
         telling=Telling(content=content, notification=id, sender=sender, reason=notification.reason, at=now)
         # One sender's word is serial: its latest is always the last. Of another sender it may be an old one, come late.
         if repeated or news or last is None or sender == last.sender
@@ -169,6 +176,27 @@ def messages_of(incident: Incident, *, repeated: bool = False) -> Iterable[Wante
     yield Wanted(incident=incident.id, kind=MessageKind.ROOT, channel_id=incident.channel_id, urgency=urgency)
     for channel_id in incident.copies:
         yield Wanted(incident=incident.id, kind=MessageKind.COPY, channel_id=channel_id, urgency=urgency)
+    for escalation in incident.escalations:
+        # The lead is called in the owner's channel, by a reply.
+        if escalation.channel_id != incident.channel_id:
+            yield Wanted(
+                incident=incident.id,
+                kind=MessageKind.ESCALATED,
+                channel_id=escalation.channel_id,
+                urgency=urgency,
+            )
+
+
+def replies_of(before: Incident | None, after: Incident) -> Iterable[Wanted]:
+    """The replies that tell what happened to it since it was `before`: each happening counts once as wanted."""
+    for happening in after.history:
+        if before is None or happening.number > before.happened:
+            yield Wanted(
+                incident=after.id,
+                kind=MessageKind.REPLY,
+                channel_id=after.channel_id,
+                urgency=Urgency.NOTICE if happening.calls else Urgency.REPLY,
+            )
 
 
 def explanation_of(resolution: Resolution) -> Explanation:
@@ -178,6 +206,7 @@ def explanation_of(resolution: Resolution) -> Explanation:
         hints=resolution.hints,
         drift=tuple(drift.message for drift in resolution.drift),
         tried=resolution.tried if resolution.orphan else (),
+        job=resolution.job,
     )
 
 
@@ -193,6 +222,11 @@ def _episode(tracked: Tracked) -> tuple[bool, int]:
     Not the newest incident: a changed map may give the alert to one that was open before.
     """
     return tracked.firing, tracked.notification
+
+
+def _job_of(alerts: Iterable[Tracked]) -> str | None:
+    jobs = {tracked.explanation.job for tracked in alerts}
+    return jobs.pop() if len(jobs) == 1 else None
 
 
 class _Shares:
@@ -250,6 +284,9 @@ class _Shares:
         for incident_id in {verdict.incident for verdict in verdicts if verdict.reason in STILL}:
             if incident_id is not None and incident_id in self._before:
                 self._repeats[incident_id] = self._before[incident_id].repeats + 1
+
+    def before(self, incident_id: str) -> Incident | None:
+        return self._before.get(incident_id)
 
     def changed(self) -> tuple[Incident, ...]:
         """The incidents that are not what they were: a new revision for their messages to show."""
@@ -375,6 +412,10 @@ class _Shares:
             repeats=self._repeats.get(incident_id, incident.repeats),
             revision=incident.revision + 1,
             map_revision=self._map_revision(incident),
+            heard_at=self._now,
+            # Whether somebody else has to know is looked at behind the batch.
+            due_at=self._now if firing else None,
+            job=_job_of(alerts.values()),
         )
 
     def _map_revision(self, incident: Incident) -> str:

@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from router.core.enrichment import RUNBOOK_ANNOTATIONS
+from router.core.message_card import Card, CardAlert
 from router.core.model import (
-    Card,
-    CardAlert,
     Cause,
     IncidentState,
     Language,

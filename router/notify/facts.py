@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from router.core.model import Card, CardAlert, IncidentState, MessageKind, RerunSafety, Source
+from router.core.message_card import Card, CardAlert
+from router.core.model import IncidentState, MessageKind, RerunSafety, Source
 from router.notify import markup
 from router.notify.words import words_in
 

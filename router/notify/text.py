@@ -7,7 +7,8 @@ No mention is in it: beside blocks it might ring a second time.
 
 from collections.abc import Iterable
 
-from router.core.model import Handover, IncidentState, MessageKind, RerunSafety
+from router.core.message_card import Handover
+from router.core.model import IncidentState, MessageKind, RerunSafety
 from router.notify import markup
 from router.notify.facts import Facts
 from router.notify.words import Words

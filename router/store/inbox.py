@@ -3,16 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from router.core.errors import LeaseLost
-from router.core.incidents import Reason, Telling
+from router.core.incidents import Ended, Reason, Telling
 from router.core.model import AlertStatus, Level, NotificationState, Source, Stage, Via
 from router.core.routing import Decision, Verdict
 from router.store.database import Connection, marks
-from router.store.instants import instant, instant_or_none, micros
+from router.store.instants import instant, instant_or_none, micros, micros_or_none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,13 +163,21 @@ def quarantine(connection: Connection, id: int, *, error: str, revision: str, no
 
 def told(connection: Connection, groups: Sequence[str]) -> dict[str, Telling]:
     rows = connection.execute(
-        "SELECT alert_group, content, notification, sender, reason, at FROM tellings "
+        "SELECT alert_group, content, notification, sender, reason, at, rhythm, ended FROM tellings "
         f"WHERE alert_group IN ({marks(groups)})",
         groups,
     )
     return {
-        group: Telling(content=content, notification=notification, sender=sender, reason=reason, at=instant(at))
-        for group, content, notification, sender, reason, at in rows
+        group: Telling(
+            content=content,
+            notification=notification,
+            sender=sender,
+            reason=reason,
+            at=instant(at),
+            rhythm=None if rhythm is None else timedelta(microseconds=rhythm),
+            ended={} if ended is None else _ended(ended),
+        )
+        for group, content, notification, sender, reason, at, rhythm, ended in rows
     }
 
 
@@ -177,15 +185,41 @@ def tell(connection: Connection, tellings: Mapping[str, Telling]) -> None:
     """Remember what groups were last told."""
     connection.executemany(
         """
-        INSERT INTO tellings (alert_group, content, notification, sender, reason, at) VALUES (?, ?, ?, ?, ?, ?)
+        INSERT INTO tellings (alert_group, content, notification, sender, reason, at, rhythm, ended)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (alert_group) DO UPDATE SET content = excluded.content, notification = excluded.notification,
-            sender = excluded.sender, reason = excluded.reason, at = excluded.at
+            sender = excluded.sender, reason = excluded.reason, at = excluded.at, rhythm = excluded.rhythm,
+            ended = excluded.ended
         """,
         [
-            (group, telling.content, telling.notification, telling.sender, telling.reason, micros(telling.at))
+            (
+                group,
+                telling.content,
+                telling.notification,
+                telling.sender,
+                telling.reason,
+                micros(telling.at),
+                None if telling.rhythm is None else telling.rhythm // timedelta(microseconds=1),
+                _dump_ended(telling.ended) if telling.ended else None,
+            )
             for group, telling in tellings.items()
         ],
     )
+
+
+def _dump_ended(ended: Mapping[str, Ended]) -> str:
+    return json.dumps(
+        {name: [micros_or_none(one.since), micros(one.until), one.sender] for name, one in ended.items()},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def _ended(text: str) -> dict[str, Ended]:
+    return {
+        name: Ended(since=instant_or_none(since), until=instant(until), sender=sender)
+        for name, (since, until, sender) in json.loads(text).items()
+    }
 
 
 def bodies_of(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[Source, bytes]]:

@@ -24,7 +24,7 @@ from router.core.model import (
     Tried,
     Via,
 )
-from router.store import maps
+from router.store import incident_history, maps
 from router.store.database import Connection, marks
 from router.store.inbox import bodies_of
 from router.store.instants import instant, instant_or_none, micros, micros_or_none
@@ -48,7 +48,10 @@ _COLUMNS = (
     "revision",
     "map_revision",
     "document",
+    "due_at",
+    "job",
 )
+_DOCUMENT = _COLUMNS.index("document")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM incidents"
 _SAVE = f"""
     INSERT INTO incidents ({", ".join(_COLUMNS)}) VALUES ({marks(_COLUMNS)})
@@ -116,7 +119,7 @@ def of_older_maps(connection: Connection, *, revision: str, after: str, limit: i
     found, held = list[Incident](), 0
     for row in rows:
         found.append(_incident(row))
-        held += len(row[-1])
+        held += len(row[_DOCUMENT])
         if held >= size:
             break
     return found
@@ -151,10 +154,70 @@ def page(connection: Connection, *, state: IncidentState | None, before: str | N
     return [_incident(row) for row in rows]
 
 
-def open_counts(connection: Connection) -> tuple[int, int]:
-    """How many are open, and how many of these are orphans."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many there are at this moment. `orphaned` are those of the open ones that nobody owns."""
+
+    opened: int
+    orphaned: int
+    stale: int
+
+
+def counts(connection: Connection) -> Counts:
     opened, owned = connection.execute("SELECT count(*), count(owner) FROM incidents WHERE state = 'open'").fetchone()
-    return opened, opened - owned
+    (stale,) = connection.execute("SELECT count(*) FROM incidents WHERE state = 'stale'").fetchone()
+    return Counts(opened=opened, orphaned=opened - owned, stale=stale)
+
+
+def due(connection: Connection, *, now: datetime, limit: int) -> list[Incident]:
+    """Incidents that timers have to look at, the longest due first."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?", (micros(now), limit)
+    )
+    return [_incident(row) for row in rows]
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """When the next one is due; None: none ever."""
+    (due_at,) = connection.execute("SELECT min(due_at) FROM incidents WHERE due_at IS NOT NULL").fetchone()
+    return instant_or_none(due_at)
+
+
+def opened_since(connection: Connection, incident: Incident, *, since: datetime) -> int:
+    """How often it fired since then: incidents of the same owner's share of the same group, this one included."""
+    (number,) = connection.execute(
+        """
+        SELECT count(*) FROM incidents
+        WHERE alert_group = ? AND channel = ? AND coalesce(owner, '') = ? AND opened_at >= ?
+        """,
+        (incident.group, incident.channel_id, incident.owner or "", micros(since)),
+    ).fetchone()
+    return int(number)
+
+
+def of_job(connection: Connection, job: str) -> list[Incident]:
+    """The incidents of a job that have not ended."""
+    return [
+        _incident(row)
+        for row in connection.execute(f"{_SELECT} WHERE job = ? AND closed_at IS NULL ORDER BY id", (job,))
+    ]
+
+
+def closed_since(connection: Connection, *, since: datetime, limit: int) -> list[Incident]:
+    """Incidents that ended since then, the newest first."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE closed_at IS NOT NULL AND closed_at >= ? ORDER BY closed_at DESC LIMIT ?",
+        (micros(since), limit),
+    )
+    return [_incident(row) for row in rows]
+
+
+def schedule(connection: Connection, due_at: dict[str, datetime | None]) -> None:
+    """When timers look at these incidents next; nothing else of them changes."""
+    connection.executemany(
+        "UPDATE incidents SET due_at = ? WHERE id = ?",
+        [(micros_or_none(at), identifier) for identifier, at in due_at.items()],
+    )
 
 
 def _row(incident: Incident) -> tuple[Any, ...]:
@@ -177,6 +240,8 @@ def _row(incident: Incident) -> tuple[Any, ...]:
         incident.revision,
         incident.map_revision,
         _document(incident),
+        micros_or_none(incident.due_at),
+        incident.job,
     )
 
 
@@ -204,6 +269,7 @@ def _document(incident: Incident) -> str:
         document["handed_over"] = incident.handed_over
     if incident.moved_from:
         document["moved_from"] = [_move(move) for move in incident.moved_from]
+    document |= incident_history.dumped(incident)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -227,6 +293,8 @@ def _incident(row: Sequence[Any]) -> Incident:
         revision,
         map_revision,
         document,
+        due_at,
+        job,
     ) = row
     facts = json.loads(document)
     explanations = [_explanation(told) for told in facts["explanations"]]
@@ -265,6 +333,9 @@ def _incident(row: Sequence[Any]) -> Incident:
         moved_to=tuple(Move(**move) for move in facts.get("moved_to", ())),
         moved_from=tuple(Move(**move) for move in facts.get("moved_from", ())),
         handed_over=facts.get("handed_over", False),
+        due_at=instant_or_none(due_at),
+        job=job,
+        **incident_history.loaded(facts),
     )
 
 
@@ -280,11 +351,12 @@ def _told(explanation: Explanation) -> list[Any]:
         [rerun.safety, rerun.when, rerun.how, rerun.ask, rerun.recover_within],
         explanation.drift,
         [[tried.stage, tried.answer, tried.reason] for tried in explanation.tried],
+        explanation.job,
     ]
 
 
 def _explanation(told: list[Any]) -> Explanation:
-    (stage, entry, file, line), (severity, respond_within, hours, runbook), rerun, drift, tried = told
+    (stage, entry, file, line), (severity, respond_within, hours, runbook), rerun, drift, tried, *later = told
     safety, when, how, ask, recover_within = rerun
     return Explanation(
         via=Via(stage=Stage(stage), entry=entry, file=file, line=line),
@@ -297,4 +369,5 @@ def _explanation(told: list[Any]) -> Explanation:
         ),
         drift=tuple(drift),
         tried=tuple(Tried(stage=Stage(stage), answer=answer, reason=reason) for stage, answer, reason in tried),
+        job=later[0] if later else None,  # not told before schema version 4
     )

@@ -43,6 +43,7 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
     for message in wanted:
         before = asked.get((message.incident, message.kind, message.channel_id))
         asked[message.incident, message.kind, message.channel_id] = _Asked(
+            kind=message.kind,
             times=1 if before is None else before.times + 1,
             urgency=message.urgency if before is None or message.urgency is not Urgency.REPEATED else before.urgency,
         )
@@ -76,6 +77,7 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
+    kind: MessageKind
     times: int
     urgency: Urgency
 
@@ -135,7 +137,7 @@ class _Known:
 
 
 def _raise_one(raises: Raises, row: _Known, newest: _Asked) -> None:
-    if row.state is MessageState.DEAD:
+    if row.state is MessageState.DEAD and newest.kind is not MessageKind.REPLY:
         return
     if row.state is MessageState.SUPERSEDED and row.digest is not None and row.digest_state is not None:
         # What fires at its next notice gets a message of its own; its end is told by its line in the digest.
@@ -220,7 +222,7 @@ def _tell_again(connection: Connection, id: int, state: MessageState, notice: No
 
 
 def _cause(notice: Notice) -> str:
-    return f"{notice.cause}:{notice.source or ''}"
+    return ":".join([notice.cause, notice.source or "", *([notice.subject] if notice.subject else [])])
 
 
 def pending(connection: Connection) -> tuple[int, datetime | None]:
@@ -281,6 +283,7 @@ def _dump_notice(notice: Notice) -> str:
             "last_at": micros(notice.last_at),
             "reference": notice.reference,
             "ended_at": micros_or_none(notice.ended_at),
+            "subject": notice.subject,
         },
         ensure_ascii=False,
     )
@@ -300,4 +303,5 @@ def notice_of(text: str | None) -> Notice | None:
         last_at=instant(facts["last_at"]),
         reference=facts["reference"],
         ended_at=instant_or_none(facts.get("ended_at")),
+        subject=facts.get("subject", ""),
     )

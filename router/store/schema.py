@@ -161,4 +161,45 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         )
         """,
     ),
+    (
+        # When timers have to look at an incident next: nobody acknowledged it, it may be stale.
+        "ALTER TABLE incidents ADD COLUMN due_at BIGINT",
+        # All that are open may be due: an older router did not say.
+        "UPDATE incidents SET due_at = updated_at WHERE closed_at IS NULL",
+        "CREATE INDEX incidents_due ON incidents (due_at) WHERE due_at IS NOT NULL",
+        "CREATE INDEX incidents_stale ON incidents (id) WHERE state = 'stale'",
+        "ALTER TABLE incidents ADD COLUMN job TEXT",
+        "CREATE INDEX incidents_of_job ON incidents (job) WHERE job IS NOT NULL AND closed_at IS NULL",
+        "CREATE INDEX incidents_opened ON incidents (opened_at)",
+        # The longest time between two repeats of a group; and what it was told to be over that nobody was told to fire.
+        "ALTER TABLE tellings ADD COLUMN rhythm BIGINT",
+        "ALTER TABLE tellings ADD COLUMN ended TEXT",  # JSON: fingerprint -> [since, until, sender]
+        # What people did about incidents. Stored before it is answered, applied by who decides.
+        """
+        CREATE TABLE actions (
+            id {serial},
+            incident TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            made_by TEXT NOT NULL,
+            at BIGINT NOT NULL,
+            facts TEXT NOT NULL, -- JSON
+            press TEXT UNIQUE, -- which press of a button it is: the same one again changes nothing
+            state TEXT NOT NULL, -- waiting, done, refused
+            outcome TEXT, -- in words, for who did it
+            done_at BIGINT
+        )
+        """,
+        "CREATE INDEX actions_waiting ON actions (id) WHERE state = 'waiting'",
+        # Alerts that always fire, by source and fingerprint.
+        """
+        CREATE TABLE heartbeats (
+            id TEXT PRIMARY KEY,
+            document TEXT NOT NULL, -- JSON
+            lost INTEGER NOT NULL,
+            heard_at BIGINT NOT NULL,
+            due_at BIGINT -- when it is missing; NULL: its rhythm is not known, or it is lost already
+        )
+        """,
+        "CREATE INDEX heartbeats_due ON heartbeats (due_at) WHERE due_at IS NOT NULL",
+    ),
 )

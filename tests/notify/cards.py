@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from router.core.message_card import Card, CardAlert
 from router.core.model import (
     Alert,
     AlertStatus,
-    Card,
-    CardAlert,
     Cause,
     Channel,
     Hints,

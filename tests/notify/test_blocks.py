@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router.core.message_card import Card, CardAlert
 from router.core.model import (
-    Card,
-    CardAlert,
     Cause,
     Channel,
     IncidentState,

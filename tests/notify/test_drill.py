@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from router.core.digests import DigestCard, DigestLine
-from router.core.model import DRILL_ANNOTATION, Card, CardAlert, Language, MessageKind, Rerun
+from router.core.message_card import Card, CardAlert
+from router.core.model import DRILL_ANNOTATION, Language, MessageKind, Rerun
 from router.notify.blocks import render
 from router.notify.digests import render_digest
 from tests.notify.cards import NOW, card, orphan, pods, resolved, shown, undelivered
