@@ -56,7 +56,8 @@ class Happening:
 
     @property
     def calls(self) -> bool:
-        return self.event in CALLING or self.mention is not None
+        """Whether somebody has to hear of it. What a person did on purpose calls nobody."""
+        return (self.event in CALLING and self.by is None) or self.mention is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ group's status lies, resolved alerts are repeated for 15 minutes, pairs tell eve
 bytes. So everything here is decided per alert, by fingerprint.
 """
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from zlib import crc32
 
 from router.core.history import Acknowledgement, Assignment, Escalation, Event, Happening, Snooze, Suspicion
 from router.core.model import (
+    CHECK_IN_SOURCES,
     LEVELS_BY_URGENCY,
     Alert,
     AlertStatus,
@@ -39,7 +41,29 @@ TWIN_WINDOW = timedelta(minutes=5, seconds=30)
 # How long after an alert resolved another sender's old word that it fires is not believed.
 LATE_WINDOW = timedelta(minutes=10)
 
-REPEATED = "repeat interval elapsed"  # notification_reason, Alertmanager >= 0.32
+# notification_reason, Alertmanager >= 0.32. It is found before max_alerts cuts the list (notify/notify.go).
+REPEATED = "repeat interval elapsed"
+ALL_RESOLVED = "all alerts resolved"
+
+# What ended so many times within this time and fires again is not another incident each time: it flaps.
+FLAP_WINDOW = timedelta(hours=1)
+FLAPS_AFTER = 2
+
+# A group whose repeats are not known yet may be repeated once a day, with an hour for its group_interval, and another.
+UNKNOWN_RHYTHM = timedelta(hours=26)
+# Shorter than that nothing is stale: a flush may take its group_interval, and the router may be restarted meanwhile.
+LEAST_SILENCE = timedelta(minutes=15)
+
+# Prometheus ends an alert and begins the next at the time of one evaluation. Other senders round to seconds.
+SAME_INSTANT = timedelta(seconds=1)
+
+# As the sender of an alert that a newer run of its job ended: what is told on of that episode is old, whoever says it.
+SUPERSEDED: Final = -1
+# For so long: a failed run is told on until somebody deletes it, and each notification may be a repeat_interval late.
+SUPERSEDED_WINDOW = timedelta(days=7)
+
+# What is remembered of the untold at most: a group of ten thousand may come and go between two flushes.
+UNTOLD: Final = 500
 
 # As the revision of the map that decided an incident, until it is looked at again: a moment after a map changed.
 SEVERAL_MAPS = ""
@@ -50,6 +74,7 @@ class Reason(StrEnum):
 
     FIRST = "first notification"
     JOINED = "new alert added"
+    OTHER_VALUE = "fires on under another value"
     FIRES_AGAIN = "fires again"
     CHANGED = "its words changed"
     STILL_FIRING = "still firing"
@@ -89,11 +114,18 @@ class Tracked:
     notification: int  # the last one that told it firing: its words are shown, also after it resolved
     explanation: Explanation
     words: int  # checksum of the annotations, to see that they changed
-    sender: int  # checksum of the member of a pair that told its status
+    sender: int  # checksum of the member of a pair that told its status, or SUPERSEDED
+    stem: int = 0  # checksum of its labels but for those that hold a measured value; 0: none does
+    value_since: datetime | None = None  # the start of its present value, where `since` is that of an earlier one
 
     @property
     def firing(self) -> bool:
         return self.status is AlertStatus.FIRING
+
+    @property
+    def started_at(self) -> datetime | None:
+        """The start that its sender tells of it."""
+        return self.value_since or self.since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +166,7 @@ class Incident:
     handed_over: bool = False  # it ended because its last firing alerts moved; those are kept as they were
     due_at: datetime | None = None  # when timers have to look at it next; None: never
     heard_at: datetime | None = None  # when a notification last told of it; None: before this was noted
+    waiting_since: datetime | None = None  # for somebody to acknowledge it; None: since it opened
     history: tuple[Happening, ...] = ()  # the last ones, oldest first
     happened: int = 0  # how many there ever were: the number of the last one
     escalations: tuple[Escalation, ...] = ()
@@ -219,6 +252,37 @@ def words_of(alert: Alert) -> int:
     return crc32(repr(sorted(alert.annotations.items())).encode("utf-8", "surrogatepass"))
 
 
+# A measured value has a fraction, or a unit that is no time span such as the 5m of a window. Go's humanize functions
+# write 1.234k, 1.5Gi and 12.35%.
+_MEASURED: Final = re.compile(
+    r"[-+]?\d+(?:\.\d+(?:[eE][-+]?\d+)?\s?[^\d.\s]{0,8}|\s?(?:%|[mµunk]?s|[kKMGTP]i?B?|B|bytes))"
+)
+_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_VALUE_NAMES: Final = frozenset({"value", "val", "current", "current_value", "currentvalue", "actual", "measured"})
+_BEGINS_NUMBER: Final = frozenset("0123456789+-")
+# Numbers that name something: the bound of a bucket, a percentile, a release.
+_CONSTANT_NAMES: Final = frozenset({"le", "quantile", "version"})
+
+
+def stem_of(alert: Alert) -> int:
+    """Equal for the alerts that a rule makes of one series by its value in a label; 0 where no label holds one."""
+    measured = {
+        name for name, value in alert.labels.items() if value[:1] in _BEGINS_NUMBER and _is_measured(name, value)
+    }
+    if not measured:
+        return 0
+    labels = [(name, "" if name in measured else value) for name, value in sorted(alert.labels.items())]
+    return crc32(repr(labels).encode("utf-8", "surrogatepass")) or 1
+
+
+def _is_measured(name: str, value: str) -> bool:
+    if name in _CONSTANT_NAMES:
+        return False
+    return _MEASURED.fullmatch(value) is not None or (
+        name.lower() in _VALUE_NAMES and _NUMBER.fullmatch(value) is not None
+    )
+
+
 def is_duplicate(*, last: Telling | None, content: str, sender: int, reason: str | None, now: datetime) -> bool:
     """Whether this only says again what the group was told: a retry, or the other member of a pair.
 
@@ -228,7 +292,7 @@ def is_duplicate(*, last: Telling | None, content: str, sender: int, reason: str
         return False
     if reason == REPEATED and last.reason != REPEATED:
         return False
-    return _is_soon(last, sender=sender, now=now)
+    return is_soon(last, sender=sender, now=now)
 
 
 def is_repeat(
@@ -244,12 +308,12 @@ def is_repeat(
         return False
     if reason is not None:
         return reason == REPEATED
-    if last is None or _is_soon(last, sender=sender, now=now):
+    if last is None or is_soon(last, sender=sender, now=now):
         return False
     return last.content == content or told <= STILL
 
 
-def _is_soon(last: Telling, *, sender: int, now: datetime) -> bool:
+def is_soon(last: Telling, *, sender: int, now: datetime) -> bool:
     return now - last.at < (RETRY_WINDOW if sender == last.sender else TWIN_WINDOW)
 
 
@@ -260,24 +324,94 @@ def is_late(tracked: Tracked, alert: Alert, *, sender: int, closed_at: datetime 
     """
     if tracked.firing or tracked.sender == sender:
         return False
+    if tracked.sender == SUPERSEDED:
+        return alert.starts_at is not None and tracked.until is not None and alert.starts_at < tracked.until
     ended_at = closed_at or tracked.until
     if ended_at is not None and now - ended_at >= LATE_WINDOW:
         return False
     return alert.starts_at is not None and tracked.until is not None and alert.starts_at < tracked.until
 
 
+def is_late_of_untold(ended: Ended, alert: Alert, *, sender: int, now: datetime) -> bool:
+    """The same of an episode of which only the end was told."""
+    if ended.sender == sender or not is_remembered(ended, now=now):
+        return False
+    return alert.starts_at is not None and alert.starts_at < ended.until
+
+
+def is_remembered(ended: Ended, *, now: datetime) -> bool:
+    return now - ended.until < (SUPERSEDED_WINDOW if ended.sender == SUPERSEDED else LATE_WINDOW)
+
+
 def is_outdated(tracked: Tracked, alert: Alert, *, sender: int) -> bool:
     """Whether a resolved alert is old news of an episode before the one that another sender has told firing."""
-    if tracked.sender == sender or alert.ends_at is None or tracked.since is None:
+    if tracked.sender == sender or alert.ends_at is None or tracked.started_at is None:
         return False
-    return alert.ends_at < tracked.since
+    return alert.ends_at < tracked.started_at
 
 
 def later_start(tracked: Tracked, alert: Alert) -> datetime | None:
     """Since when it fires: of an alert that resolved and fired again between two flushes, only the start moves."""
-    if tracked.since is None or alert.starts_at is None:
-        return tracked.since or alert.starts_at
-    return max(tracked.since, alert.starts_at)
+    known = tracked.started_at
+    if known is None or alert.starts_at is None:
+        return known or alert.starts_at
+    return max(known, alert.starts_at)
+
+
+def rhythm_after(last: Telling, *, opened_at: datetime, repeats: int, certain: bool, now: datetime) -> timedelta | None:
+    """The repeat rhythm of a group, now that an incident that opened then was told again so many times.
+
+    What comes within the time of one flush may be a retry. `certain`: it says of itself that it is a repeat. Else a
+    restart and the end of a silence look like one too, so it takes two or more that are evenly apart. A longer rhythm
+    is forgotten slowly: it may have been a gap.
+    """
+    gap = now - last.at
+    if gap < TWIN_WINDOW:
+        return last.rhythm
+    if not certain and (repeats < 2 or abs(gap - (now - opened_at) / repeats) > gap / 8):
+        return last.rhythm
+    return gap if last.rhythm is None else max(gap, last.rhythm - last.rhythm / 8)
+
+
+def stale_at(incident: Incident, *, rhythm: timedelta | None) -> datetime | None:
+    """When nobody knows any more whether it still fires, if nothing more is heard of it; None: never.
+
+    `rhythm` is its group's; None while no repeat was heard. A check-in is said once, and never repeated.
+    """
+    if incident.state is not IncidentState.OPEN or incident.source in CHECK_IN_SOURCES:
+        return None
+    heard_at = incident.heard_at or incident.updated_at
+    return heard_at + (UNKNOWN_RHYTHM if rhythm is None else max(2 * rhythm, LEAST_SILENCE))
+
+
+def superseded_by_run(incident: Incident, *, at: datetime, now: datetime) -> Incident:
+    """The incident after a run of its job succeeded at `at`: what fires since before is over, whatever is told of it.
+
+    The same object if nothing of it fires since before.
+    """
+    alerts = {
+        fingerprint: replace(tracked, status=AlertStatus.RESOLVED, until=at, sender=SUPERSEDED)
+        if tracked.firing and tracked.since is not None and tracked.since < at
+        else tracked
+        for fingerprint, tracked in incident.alerts.items()
+    }
+    if incident.ended or alerts == incident.alerts:
+        return incident
+    left = replace(incident, alerts=alerts, updated_at=now, revision=incident.revision + 1)
+    firing = [tracked for tracked in alerts.values() if tracked.firing]
+    if firing:
+        return replace(left, severity=most_urgent([tracked.explanation.hints.severity for tracked in firing]))
+    ended = replace(left, state=IncidentState.RESOLVED, closed_at=now, due_at=None)
+    return noted(ended, Event.SUPERSEDED_RUN, at=now, until=at)
+
+
+def superseded_alerts(incident: Incident) -> dict[str, Ended]:
+    """What a newer run ended of it, for its group's telling: the incident is known to decisions for a while only."""
+    return {
+        fingerprint: Ended(since=tracked.since, until=tracked.until, sender=SUPERSEDED)
+        for fingerprint, tracked in incident.alerts.items()
+        if tracked.sender == SUPERSEDED and tracked.until is not None
+    }
 
 
 def most_urgent(levels: list[Level]) -> Level:

@@ -96,3 +96,5 @@ class Card:
     first_message: str | None = None  # the address of the root message, where Slack has it
     first_channel: Channel | None = None  # of the root message
     correction: str | None = None  # YAML: what to change in the map, where a person said whose it is
+    about_job: bool = False  # something that can be run again
+    heard_at: datetime | None = None  # when it was last told; None: before this was noted

@@ -18,6 +18,10 @@ class Source(StrEnum):
     HONEYBADGER = "honeybadger"
 
 
+# They tell of jobs that report, or do not. They say so once, and do not repeat it.
+CHECK_IN_SOURCES = frozenset({Source.HONEYBADGER})
+
+
 class AlertStatus(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -142,6 +146,8 @@ class FailureClass(StrEnum):
 
 # Not a label: labels decide who the owner is, and a drill has to find the one that a real alert would find.
 DRILL_ANNOTATION = "router_drill"
+# The receiver of its notification, whose group key is `drill` and the fingerprint of its only alert.
+DRILL_RECEIVER = "router drill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

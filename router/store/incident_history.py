@@ -26,6 +26,7 @@ def dumped(incident: Incident) -> Json:
     """The part of the document that holds it."""
     found: Json = {
         "heard_at": micros_or_none(incident.heard_at),
+        "waiting_since": micros_or_none(incident.waiting_since),
         "history": [_dump(happening) for happening in incident.history],
         "happened": incident.happened,
         "escalations": [_dump(escalation) for escalation in incident.escalations],
@@ -42,6 +43,7 @@ def loaded(facts: Json) -> Json:
     """The fields of an Incident that the document holds."""
     return {
         "heard_at": instant_or_none(facts.get("heard_at")),
+        "waiting_since": instant_or_none(facts.get("waiting_since")),
         "history": tuple(_happening(told) for told in facts.get("history", ())),
         "happened": facts.get("happened", 0),
         "escalations": tuple(_escalation(told) for told in facts.get("escalations", ())),

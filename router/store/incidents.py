@@ -109,13 +109,18 @@ def with_bodies(connection: Connection, *, id: str, needed: Callable[[Incident],
 
 
 def of_older_maps(connection: Connection, *, revision: str, after: str, limit: int, size: int) -> list[Incident]:
-    """Open incidents that were last decided by another map than `revision`, by id, from behind the id `after`.
+    """Incidents that have not ended and were last decided by another map than `revision`, by id, from behind `after`.
 
     At most `limit`, and of about `size` bytes.
     """
-    rows = connection.execute(
-        f"{_SELECT} WHERE state = 'open' AND map_revision <> ? AND id > ? ORDER BY id LIMIT ?", (revision, after, limit)
-    )
+    rows = list[Sequence[Any]]()
+    # A statement for each state: neither engine reads `state IN (…)` in the order of its partial indexes.
+    for state in (IncidentState.OPEN, IncidentState.STALE):
+        rows += connection.execute(
+            f"{_SELECT} WHERE state = '{state.value}' AND map_revision <> ? AND id > ? ORDER BY id LIMIT ?",
+            (revision, after, limit),
+        ).fetchall()
+    rows = sorted(rows, key=lambda row: str(row[0]))[:limit]
     found, held = list[Incident](), 0
     for row in rows:
         found.append(_incident(row))
@@ -256,6 +261,8 @@ def _document(incident: Incident) -> str:
             places.setdefault(tracked.explanation, len(places)),
             tracked.words,
             tracked.sender,
+            # Few have a value in a label.
+            *([tracked.stem, micros_or_none(tracked.value_since)] if tracked.stem else ()),
         ]
         for fingerprint, tracked in incident.alerts.items()
     }
@@ -307,8 +314,10 @@ def _incident(row: Sequence[Any]) -> Incident:
             explanation=explanations[place],
             words=words,
             sender=sender,
+            stem=value[0] if value else 0,
+            value_since=instant_or_none(value[1]) if value else None,
         )
-        for fingerprint, (firing, since, until, notification, place, words, sender) in facts["alerts"].items()
+        for fingerprint, (firing, since, until, notification, place, words, sender, *value) in facts["alerts"].items()
     }
     return Incident(
         id=identifier,

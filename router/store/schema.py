@@ -170,7 +170,6 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX incidents_stale ON incidents (id) WHERE state = 'stale'",
         "ALTER TABLE incidents ADD COLUMN job TEXT",
         "CREATE INDEX incidents_of_job ON incidents (job) WHERE job IS NOT NULL AND closed_at IS NULL",
-        "CREATE INDEX incidents_opened ON incidents (opened_at)",
         # The longest time between two repeats of a group; and what it was told to be over that nobody was told to fire.
         "ALTER TABLE tellings ADD COLUMN rhythm BIGINT",
         "ALTER TABLE tellings ADD COLUMN ended TEXT",  # JSON: fingerprint -> [since, until, sender]

@@ -70,6 +70,7 @@ class TeamLabelMap:
 
     revision: str = "r1"
     channels: Mapping[str, str] = field(default_factory=dict)  # team -> channel id, where it is not C0<TEAM>
+    job: str | None = None  # that everything is of
 
     def resolve(
         self,
@@ -100,5 +101,6 @@ class TeamLabelMap:
             destinations=() if dropped else (Destination(team=owner, channel=channel),),
             dropped=dropped,
             drop_reason="heartbeat" if dropped else None,
+            job=self.job,
             tried=(Tried(stage=Stage.LABEL, answer=owner, reason="team"),),
         )

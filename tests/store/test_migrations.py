@@ -1,5 +1,6 @@
 """Databases of every version before, brought forward with what they hold."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Barrier, Thread
@@ -20,6 +21,7 @@ _DOCUMENT_OF_VERSION_1 = (
     '"explanations":[[["label","team","ownership.yaml",7],["normal","1d","business",null],'
     '["unknown",null,null,null,null],[],[]]],"copies":[]}'
 )
+# As version 2 and older ones held them.
 _OLD_ROWS = (
     f"""
     INSERT INTO incidents (id, alert_group, source, owner, channel, state, severity, title, opened_at, updated_at,
@@ -42,12 +44,12 @@ _OLD_ROWS = (
 )
 
 
-def make(run: Run, version: int) -> None:
-    """A database as a router of that version left it."""
+def make(run: Run, version: int, *, rows: Sequence[str] = (), rows_of: int = 0) -> None:
+    """A database as a router of that version left it, with `rows` that one of the version `rows_of` wrote."""
     run("CREATE TABLE router_schema (version INTEGER NOT NULL)")
     run(f"INSERT INTO router_schema (version) VALUES ({version})")
-    for statements in MIGRATIONS[:version]:
-        for statement in statements:
+    for number, statements in enumerate(MIGRATIONS[:version], start=1):
+        for statement in (*statements, *(rows if number == rows_of else ())):
             run(statement)
 
 
@@ -55,9 +57,7 @@ def make(run: Run, version: int) -> None:
 def test_database_of_a_version_before_is_brought_forward(database: str, version: int) -> None:
     """What it holds is read and goes on under the new schema; the second time there is nothing left to do."""
     with beside(database) as run:
-        make(run, version)
-        for statement in _OLD_ROWS:
-            run(statement)
+        make(run, version, rows=_OLD_ROWS, rows_of=min(version, 2))
 
     async def work(store: Store) -> None:
         sums = await store.read(inbox.sums)
@@ -66,6 +66,7 @@ def test_database_of_a_version_before_is_brought_forward(database: str, version:
         (incident,) = await store.read(older)
         assert (incident.owner, incident.firing, incident.handed_over) == ("ledger", 1, False)
         assert (incident.moved_to, incident.moved_from) == ((), ())
+        assert (incident.due_at, incident.happened, incident.job) == (incident.updated_at, 0, None)
         told = await store.read(partial(incidents.with_bodies, id="i-1", needed=lambda _: ()))
         assert told.map is None
         await store.write(lambda connection: incidents.save(connection, [replace(incident, map_revision="r2")]))

@@ -16,6 +16,7 @@ Written after prometheus/alertmanager's sources, one group and one webhook integ
 
 import heapq
 import json
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -41,6 +42,9 @@ class Watched:
 
     team: str | None
     episodes: tuple[tuple[float, float], ...]
+    severity: str = "normal"
+    series: int | None = None  # a rule puts its value into a label: each value is an alert of its own
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,7 @@ class Arrival:
     reason: str  # the true one, whether the version says it or not
     told: tuple[Told, ...]
     truncated: int
+    tick: float  # of its flush: what it tells was so then
     retry: bool  # the same bytes were stored before, in the same flush
     body: bytes
 
@@ -148,6 +153,15 @@ class _Run:
     def __init__(self, world: World, chance: Random) -> None:
         self._world = world
         self._chance = chance
+        self._begins = [[fires_at + 0.1 for fires_at, _ in watched.episodes] for watched in world.alerts]
+        self._edges = sorted(
+            [
+                *(edge + 0.1 for watched in world.alerts for episode in watched.episodes for edge in episode),
+                *(edge for _, *silence in world.silences for edge in silence),
+                *(edge for outage in world.outages for edge in outage),
+                *(edge for restart in world.restarts for edge in (restart.at, restart.up_at)),
+            ]
+        )
         self._members = [_Member(index=index) for index in range(world.members)]
         self._events: list[tuple[float, int, int, str, _Flush | Restart | None]] = []
         self._sequence = count()
@@ -198,12 +212,11 @@ class _Run:
         """What the member's group holds: what fires, what resolved untold, and some of what is told resolved again."""
         held = []
         for alert, watched in enumerate(self._world.alerts):
-            begun = [episode for episode, (fires_at, _) in enumerate(watched.episodes) if fires_at + 0.1 <= at]
-            if not begun:
+            episode = bisect_right(self._begins[alert], at) - 1
+            if episode < 0:
                 continue
-            episode = begun[-1]
             resolves_at = watched.episodes[episode][1]
-            if at < resolves_at:
+            if at < resolves_at + 0.1:
                 held.append(Told(alert=alert, episode=episode, resolved=False))
                 continue
             sent_again = at < resolves_at + RETENTION_S
@@ -229,7 +242,7 @@ class _Run:
         resolved = frozenset(told.alert for told in flush.tells if told.resolved)
         reason = self._reason(self._entry(member, at), firing, resolved, at=at)
         if not flush.tells or reason is None:
-            self._flushed(member, flush, ended_at=at)
+            self._flushed(member, flush, ended_at=at, ticks=self._quiet_ticks(member, at, flush))
             return
         taken, ended_at = self._send(member, at, flush, reason)
         if not taken:
@@ -238,13 +251,27 @@ class _Run:
         self._log(member, _Logged(visible_at=ended_at, at=ended_at, firing=firing, resolved=resolved))
         self._flushed(member, flush, ended_at=ended_at)
 
-    def _flushed(self, member: _Member, flush: _Flush, *, ended_at: float) -> None:
+    def _quiet_ticks(self, member: _Member, at: float, flush: _Flush) -> int:
+        """After how many ticks something may be different: what goes on firing is flushed thousands of times."""
+        if any(told.resolved for told in flush.held) or any(entry.visible_at > at for entry in member.log):
+            return 1
+        following = bisect_right(self._edges, at)
+        # So long what ended is told again, and longer than the other member tries to send what it holds.
+        if following and at < self._edges[following - 1] + RETENTION_S:
+            return 1
+        until = self._edges[following] if following < len(self._edges) else at
+        if flush.tells:
+            entry = self._entry(member, at)
+            until = min(until, at if entry is None else entry.at + self._world.repeat_interval_s)
+        return max(1, int((until - flush.tick) // self._world.group_interval_s) - 1)
+
+    def _flushed(self, member: _Member, flush: _Flush, *, ended_at: float, ticks: int = 1) -> None:
         member.flushed.update({told.alert: told.episode for told in flush.held if told.resolved})
         left = [
             told for told in self._held(member, ended_at) if not told.resolved or not self._has_flushed(member, told)
         ]
         if left:
-            self._next_flush(member, max(flush.tick + self._world.group_interval_s, ended_at))
+            self._next_flush(member, max(flush.tick + ticks * self._world.group_interval_s, ended_at))
         else:
             member.group = 0
 
@@ -324,6 +351,7 @@ class _Run:
                             reason=reason,
                             told=shown,
                             truncated=truncated,
+                            tick=flush.tick,
                             retry=stored,
                             body=body,
                         )
@@ -362,7 +390,12 @@ class _Run:
         fires_at, resolves_at = watched.episodes[told.episode]
         return {
             "status": "resolved" if told.resolved else "firing",
-            "labels": {"alertname": f"Alert{told.alert}", **({"team": watched.team} if watched.team else {})},
+            "labels": {
+                "alertname": f"Alert{told.alert}" if watched.series is None else f"Series{watched.series}",
+                "severity": watched.severity,
+                **({"team": watched.team} if watched.team else {}),
+                **({"usage": watched.value} if watched.value else {}),
+            },
             # A value in an annotation is another one at each evaluation, and told with whatever is told.
             "annotations": {"summary": f"{tick:.0f} in the queue"},
             "startsAt": instant(fires_at).isoformat(),

@@ -18,9 +18,13 @@ def world_of(seed: int) -> World:
     members = chance.choice((1, 2))
     trouble = chance.random() < 0.6
     alerts = tuple(_watched(chance, storms) for _ in range(chance.randint(1, 6)))
-    version = chance.choice((25, 32, 34))
+    version = chance.randint(25, 34)
+    # Of a value in a label whose words are lost or cut off nobody can say that it is still the same.
+    valued = chance.random() < 0.15
+    values = _values(chance, storms) if valued else ()
+    trouble = trouble and not valued
     return World(
-        alerts=alerts,
+        alerts=alerts + values,
         reasons=version >= 32,
         route_labels=version >= 34,
         group_interval_s=chance.choice((MINUTE, 5 * MINUTE)),
@@ -34,7 +38,7 @@ def world_of(seed: int) -> World:
             (chance.randrange(len(alerts)), *_around(chance, storms, 10 * MINUTE, 6 * HOUR))
             for _ in range(chance.randint(0, 2))
         ),
-        max_alerts=chance.choice((0, 0, 0, 0, 3)),
+        max_alerts=0 if valued else chance.choice((0, 0, 0, 0, 3)),
         lost_answers=chance.choice((0.0, 0.05)),
         lag_s=chance.choice((0.0, 0.0, chance.uniform(1, 60))),
         held_up=chance.choice((0.0, 0.05, 0.3)) if members == 2 else 0.0,
@@ -57,7 +61,24 @@ def _watched(chance: Random, storms: list[float]) -> Watched:
             at = until + chance.choice(
                 (chance.uniform(60, 240), chance.uniform(300, 1200), chance.uniform(1, 3) * HOUR)
             )
-    return Watched(team=chance.choice(("payments", "ledger", None)), episodes=tuple(episodes))
+    return Watched(
+        team=chance.choice(("payments", "ledger", None)),
+        episodes=tuple(episodes),
+        severity=chance.choice(("critical", "normal", "normal", "low")),
+    )
+
+
+def _values(chance: Random, storms: list[float]) -> tuple[Watched, ...]:
+    """One alert with its value in a label, which is another one every minute or every few."""
+    team, at, values = chance.choice(("payments", "ledger", None)), 0.0, list[Watched]()
+    for storm in storms[:2]:
+        at = max(at + 20 * MINUTE, storm + chance.uniform(0, HOUR))
+        step_s = chance.choice((MINUTE, 2 * MINUTE, 10 * MINUTE))
+        for _ in range(chance.randint(2, 20)):
+            value = f"{chance.randint(50, 99)}.{len(values):02}%"
+            values.append(Watched(team=team, episodes=((at, at + step_s),), series=0, value=value))
+            at += step_s
+    return tuple(values)
 
 
 def _around(chance: Random, storms: list[float], shortest_s: float, longest_s: float) -> tuple[float, float]:
