@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Final
 
 from router.core.enrichment import BusinessHours
+from router.core.escalation_policy import UNSAID, Escalate
 from router.core.matchers import Matcher
 from router.core.model import Channel, Language, Level, Mention, Place, Rerun
 from router.core.regexes import Regex
@@ -32,6 +34,7 @@ class Team:
     dissolved: date | None = None
     successor: str | None = None
     note: str | None = None
+    escalate: Escalate = UNSAID
 
     @property
     def active(self) -> bool:
@@ -39,6 +42,19 @@ class Team:
 
     def channel_for(self, level: Level) -> Channel | None:
         return self.channels.get(level, self.channel)
+
+    @property
+    def lead_in_slack(self) -> str | None:
+        return person_in_slack(self.lead)
+
+
+def person_in_slack(lead: Mapping[str, str] | None) -> str | None:
+    """The id of the person who leads a team, if the map has it: only an id calls somebody."""
+    person = lead.get("slack", "") if lead is not None else ""
+    return person if _PERSON.fullmatch(person) else None
+
+
+_PERSON: Final = re.compile(r"[UW][A-Z0-9]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from router.core.claims import ClaimIndex, Section
 from router.core.enrichment import BusinessHours, Severities, annotated_runbook, filled_command, filled_url, level_of
 from router.core.entries import CheckIn, Entry, Evidence, Fallback, Identity, MapTest, Namespace, Rule, Team
 from router.core.errors import OwnershipFileInvalid
+from router.core.escalation_policy import UNSAID, Escalate, EscalationPolicy, policy_of
 from router.core.findings import Finding
 from router.core.ladder import (
     Answer,
@@ -99,6 +100,8 @@ class OwnershipMap:
     namespaces: tuple[Namespace, ...] = ()
     tests: tuple[MapTest, ...] = ()
     warnings: tuple[Finding, ...] = ()  # what does not stop the router
+    escalate: Escalate = UNSAID  # of the defaults
+    escalate_by_level: Mapping[Level, Escalate] = field(default_factory=dict)
 
     _names: Names = field(init=False, repr=False, compare=False)
     _jobs: Entries = field(init=False, repr=False, compare=False)
@@ -110,6 +113,7 @@ class OwnershipMap:
     )
     _at_fallback: Via = field(init=False, repr=False, compare=False)
     _destination: dict[tuple[str, Level], tuple[Destination, ...]] = field(init=False, repr=False, compare=False)
+    _policies: dict[tuple[str | None, Level], EscalationPolicy] = field(init=False, repr=False, compare=False)
     _usual_level: Callable[[str], Level | None] = field(init=False, repr=False, compare=False)
     _without_runbook: Mapping[Level, Hints] = field(init=False, repr=False, compare=False)
 
@@ -157,6 +161,7 @@ class OwnershipMap:
                 stage=Stage.FALLBACK, entry=None, file=self.fallback.place.file, line=self.fallback.place.line
             ),
             "_destination": {},
+            "_policies": {},
             "_usual_level": remembered(partial(level_of, maps=(), severities=self.severities)),
             "_without_runbook": {level: self._hints(level, None, self.rerun) for level in Level},
         }.items():
@@ -183,6 +188,20 @@ class OwnershipMap:
         """The active team that answers to `name`: an id, an alias, or a dissolved team whose successor it is."""
         named = self._names.get(name)
         return named.active if named is not None else None
+
+    def escalation_of(self, team_id: str | None, level: Level) -> EscalationPolicy:
+        """When others are told of this team's incidents of a level, and who; None: of a team that is gone."""
+        found = self._policies.get((team_id, level))
+        if found is None:
+            team = self.teams.get(team_id) if team_id is not None else None
+            found = self._policies[team_id, level] = policy_of(
+                level,
+                response=self.severities.responses[level],
+                team=team.escalate if team is not None else UNSAID,
+                of_level=self.escalate_by_level.get(level, UNSAID),
+                defaults=self.escalate,
+            )
+        return found
 
     def evidence(self, labels: Mapping[str, str]) -> Evidence:
         return Evidence(

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final
 
+from router.core.entries import person_in_slack
+from router.core.escalation_policy import STEPS
 from router.core.findings import Finding
 from router.core.quoting import did_you_mean, quoted
-from router.lint.references import STEPS, active_team, team_id
+from router.lint.references import active_team, of_the_root, team_id
 from router.ownership_file.document import Document, Path
 from router.ownership_file.parts import Part, Parts
 from router.ownership_file.shape import EscalateShape, TeamShape
@@ -29,9 +31,10 @@ def check(parts: Parts, today: date) -> Iterator[Finding]:
             yield _finding(team.document, team.path, message, help="name another team, or `fallback`")
         else:
             yield from _chain(parts, team.document, team.path, steps, [team])
-    steps = _steps(parts.defaults.escalate)
-    if steps is not None:
-        yield from _chain(parts, parts.root, ("defaults",), steps, inheriting)
+    for path, escalate in of_the_root(parts):
+        steps = _steps(escalate)
+        if steps is not None:
+            yield from _chain(parts, parts.root, path, steps, inheriting)
 
 
 def _steps(escalate: EscalateShape | None) -> list[str] | None:
@@ -62,7 +65,7 @@ def _reaches_nobody(parts: Parts, step: str, team: Part[TeamShape]) -> bool:
         case "fallback":
             return False
         case "lead":
-            return not team.shape.lead
+            return person_in_slack(team.shape.lead) is None
         case "parent":
             return team.shape.parent is None
         case _:

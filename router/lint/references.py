@@ -2,16 +2,15 @@
 
 from collections.abc import Collection, Iterator
 from datetime import date
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from router.core.escalation_policy import STEPS
 from router.core.findings import Finding
+from router.core.model import Level
 from router.lint.codes import INFO, WARNING
 from router.ownership_file.document import Document, Path
 from router.ownership_file.parts import Part, Parts
 from router.ownership_file.shape import EscalateShape, RerunShape, TeamShape
-
-# What `escalate.then` may say instead of a team.
-STEPS: Final = ("lead", "parent", "fallback")
 
 
 class Reference(NamedTuple):
@@ -74,7 +73,15 @@ def _informed_or_asked(parts: Parts) -> Iterator[Reference]:
             yield Reference(entry.document, (*entry.path, "also_notify", index), name)
         yield from _asked(entry.document, entry.path, entry.shape.rerun)
     yield from _asked(parts.root, ("defaults",), parts.defaults.rerun)
-    yield from _escalated(parts.root, ("defaults",), parts.defaults.escalate)
+    for path, escalate in of_the_root(parts):
+        yield from _escalated(parts.root, path, escalate)
+
+
+def of_the_root(parts: Parts) -> Iterator[tuple[Path, EscalateShape | None]]:
+    """What the root file says for teams that say nothing: in `defaults`, and for single levels."""
+    yield ("defaults",), parts.defaults.escalate
+    for level in Level:
+        yield ("severities", level.value), getattr(parts.severities, level.value).escalate
 
 
 def _asked(document: Document, path: Path, rerun: RerunShape | None) -> Iterator[Reference]:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
+from router.core.entries import person_in_slack
+from router.core.escalation_policy import LEAD
 from router.core.findings import Finding
 from router.core.nobody import NOBODY
 from router.lint.codes import INFO, WARNING
-from router.lint.references import team_id
+from router.lint.references import of_the_root, team_id
 from router.ownership_file.parts import Part, Parts
 from router.ownership_file.shape import TeamShape
 
@@ -45,16 +47,17 @@ def _stands_for_nobody(name: str) -> bool:
 
 def _asks_for_lead(parts: Parts, team: Part[TeamShape]) -> bool:
     """Whether an escalation of this team's alerts comes to its lead: nothing else uses one."""
-    own, usual = team.shape.escalate, parts.defaults.escalate
-    chain = own.then if own is not None and own.then is not None else usual.then if usual is not None else None
-    return "lead" in (chain or ())
+    own = team.shape.escalate
+    if own is not None and own.then is not None:
+        return LEAD in own.then
+    return any(LEAD in (escalate.then or ()) for _, escalate in of_the_root(parts) if escalate is not None)
 
 
 def _without_lead(team: Part[TeamShape]) -> Iterator[Finding]:
-    if team.shape.dissolved is None and not team.shape.lead:
+    if team.shape.dissolved is None and person_in_slack(team.shape.lead) is None:
         yield team.document.finding(
             "OWN112",
-            f'team "{team_id(team)}" has no lead',
+            f'team "{team_id(team)}" has no lead' + (" in Slack" if team.shape.lead else ""),
             team.name,
             severity=INFO,
             help="add `lead: {slack: U…}`, or take `lead` out of `escalate`",

@@ -6,6 +6,7 @@ from functools import reduce
 from typing import Final
 
 from router.core.enrichment import Response, Severities, known_zone, parse_business_hours
+from router.core.escalation_policy import UNSAID, Escalate
 from router.core.findings import Finding
 from router.core.matchers import Matcher
 from router.core.model import Channel, Hours, Level, Mention, Place, Rerun, RerunSafety
@@ -28,11 +29,13 @@ from router.ownership_file.shape import (
     CheckInShape,
     DefaultsShape,
     EntryShape,
+    EscalateShape,
     FallbackShape,
     RerunShape,
     RootShape,
     RuleShape,
     SeveritiesShape,
+    SeverityShape,
     TeamFileShape,
     TeamShape,
 )
@@ -110,6 +113,12 @@ def build_map(
             for index, test in enumerate(part.tests)
         ),
         warnings=tuple(_unknown_timezones(files)),
+        escalate=_escalate(defaults.escalate),
+        escalate_by_level={
+            level: _escalate(told.escalate)
+            for level in Level
+            if (told := _severity(shape.severities, level)).escalate is not None
+        },
     )
 
 
@@ -146,7 +155,15 @@ def _team(id: str, shape: TeamShape, place: Place, defaults: DefaultsShape) -> T
         dissolved=_date(shape.dissolved),
         successor=shape.successor,
         note=shape.note,
+        escalate=_escalate(shape.escalate),
     )
+
+
+def _escalate(shape: EscalateShape | None) -> Escalate:
+    if shape is None:
+        return UNSAID
+    then = tuple(shape.then) if shape.then is not None else None
+    return Escalate(if_unacked=shape.if_unacked, if_repeats=shape.if_repeats, then=then)
 
 
 def _fallback(shape: FallbackShape, place: Place) -> Fallback:
@@ -240,8 +257,13 @@ def _checkin(shape: CheckInShape, defaults: DefaultsShape) -> CheckIn:
 # -- severities ----------------------------------------------------------------------------------------------------
 
 
+def _severity(shape: SeveritiesShape, level: Level) -> SeverityShape:
+    told: SeverityShape = getattr(shape, level.value)
+    return told
+
+
 def _severities(shape: SeveritiesShape) -> Severities:
-    given = {level: getattr(shape, level.value) for level in Level}
+    given = {level: _severity(shape, level) for level in Level}
     responses = {}
     for level, told in given.items():
         usual = _RESPONSES[level]

@@ -18,6 +18,7 @@ from router.ownership_file.shape import (
     DATE,
     DURATION,
     EXPECTED,
+    IF_UNACKED,
     MENTION,
     ROOT_ONLY,
     RootShape,
@@ -330,7 +331,7 @@ def _trap_at(document: Document, span: Span, given: object) -> str:
 
 
 _DURATIONS: Final = frozenset(
-    {"grace", "max_runtime", "respond_within", "recover_within", "triage_within", "every", "review_every"}
+    {"grace", "max_runtime", "respond_within", "recover_within", "triage_within", "every", "review_every", "if_unacked"}
 )
 _WANTED: Final = {
     "string_type": "text",
@@ -410,7 +411,7 @@ def _text_advice(text: str, pattern: str) -> str | None:
                 return f"write {datetime.strptime(text, form).date().isoformat()}"  # noqa: DTZ007  (a date has no zone)
             except ValueError:
                 continue
-    if pattern == DURATION and text.isascii() and text.isdigit():
+    if pattern in (DURATION, IF_UNACKED) and text.isascii() and text.isdigit():
         return f"of what? minutes are {text}m"
     if pattern == MENTION and _is_person(text):
         return _GROUP

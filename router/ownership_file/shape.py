@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from router.core.enrichment import is_web_address, parse_business_hours, parse_duration
 from router.core.errors import MatcherInvalid
+from router.core.escalation_policy import parse_if_unacked, parse_repeats
 from router.core.matchers import Matcher, parse_matchers
 from router.core.model import Hours, Language, Level, RerunSafety, Stage
 
@@ -29,6 +30,8 @@ DEADLINE: Final = r"^none$|^([0-9]+(s|m|h|d|w))+$"
 WORKING_HOURS: Final = (
     r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))? ([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$"
 )
+IF_UNACKED: Final = r"^none$|^[1-9][0-9]?x$|^([0-9]+(s|m|h|d|w))+$"
+IF_REPEATS: Final = r"^none$|^[1-9][0-9]{0,3} in ([0-9]+(s|m|h|d|w))+$"
 CHANNEL_NAME: Final = r"^[^#@\sA-Z]{1,80}$"
 CHANNEL_ID: Final = r"^[CG][A-Z0-9]{8,}$"
 MENTION: Final = r"^@[a-z0-9._-]+$|^[SUW][A-Z0-9]{8,}$"  # Slack calls a person, U or W, as well
@@ -41,6 +44,8 @@ EXPECTED: Final = {
     DURATION: "a duration such as 15m, 1h30m, 2d or 1w",
     DEADLINE: "none, or a duration such as 15m, 1h30m, 2d or 1w",
     WORKING_HOURS: 'working hours such as "Mon-Fri 09:00-17:00"',
+    IF_UNACKED: "none, so many times the response time such as 2x, or a duration such as 45m",
+    IF_REPEATS: "none, or how often in which time, such as 3 in 24h",
     CHANNEL_NAME: "a channel's name: lower case, without # and spaces",
     CHANNEL_ID: "a channel's id, which begins with C or G, such as C0PAYALERT",
     MENTION: "@ and a user group's handle, or its id, which begins with S",
@@ -193,12 +198,28 @@ class RerunShape(Shape):
 
 
 class EscalateShape(Shape):
-    if_unacked: Text | None = None
-    """After how many times the response time, while nobody acknowledged."""
-    if_repeats: Text | None = None
-    """After how many repeats in which time."""
-    then: list[Text] | None = None
-    """Whom to tell, one after the other."""
+    if_unacked: (
+        Annotated[
+            str,
+            StringConstraints(pattern=IF_UNACKED),
+            _checked(parse_if_unacked),
+            Field(examples=["2x", "45m", "none"]),
+        ]
+        | None
+    ) = None
+    """How long to wait for somebody to acknowledge: so many times the response time, or a duration."""
+    if_repeats: (
+        Annotated[
+            str,
+            StringConstraints(pattern=IF_REPEATS),
+            _checked(parse_repeats),
+            Field(examples=["3 in 24h", "none"]),
+        ]
+        | None
+    ) = None
+    """After how many more notices, or after it fired again how often in which time."""
+    then: Annotated[list[Text], Field(examples=[["lead", "parent", "fallback"]])] | None = None
+    """Whom to tell, one after the other: lead, parent, fallback, or a team."""
 
 
 class TeamShape(Shape):
@@ -319,6 +340,8 @@ class SeverityShape(Shape):
     """How soon somebody must react."""
     hours: Hours | None = None
     """Whether that time runs always, or in the team's business hours."""
+    escalate: EscalateShape | None = None
+    """Instead of that of `defaults`. What teams say comes first."""
 
 
 class SeveritiesShape(Shape):

@@ -19,6 +19,7 @@ def of_team(then: str, rest: str = "") -> str:
         pytest.param(of_team("[a]"), "", id="another team"),
         pytest.param(of_team("[lead, parent]", ", parent: a"), "", id="a parent"),
         pytest.param(of_team("[lead]", ", lead: {slack: U0LEAD0001}"), "", id="a lead"),
+        pytest.param(of_team("§[lead]", ", lead: {mail: a@b.example}"), "OWN503 error", id="a lead without an id"),
         pytest.param(of_team("§[]"), "OWN503 error", id="empty"),
         pytest.param(of_team("§[lead]"), "OWN503 error", id="a lead that there is not"),
         pytest.param(of_team("§[a, parent]"), "OWN503 error", id="a parent that there is not"),
@@ -59,6 +60,20 @@ def by_default(then: str, more: str = "") -> str:
 )
 def test_the_chain_of_the_defaults(text: str, codes: str) -> None:
     """It must end with somebody for every team that has none of its own."""
+    assert told(escalation.check, text) == at_marks(codes, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        pytest.param(ROOT + "severities: {high: {escalate: {then: [lead]}}}\n", "", id="every team has a lead"),
+        pytest.param(ROOT + "severities: {high: {escalate: {then: §[parent]}}}\n", "OWN503 error", id="no parent"),
+        pytest.param(ROOT + "severities: {low: {escalate: {then: §[leed, lead]}}}\n", "OWN503 error", id="no team"),
+        pytest.param(ROOT + "severities: {low: {escalate: {if_repeats: none}}}\n", "", id="without steps"),
+    ],
+)
+def test_the_chain_of_a_level(text: str, codes: str) -> None:
+    """As that of the defaults, whose place it takes at its level."""
     assert told(escalation.check, text) == at_marks(codes, text)
 
 

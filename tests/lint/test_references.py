@@ -38,6 +38,7 @@ def test_a_dissolved_team_is_told_where_it_is_named(body: str) -> None:
         pytest.param(BUSY.replace("parent: a", "parent: §gone"), id="parent"),
         pytest.param(BUSY.replace("UTC}", "UTC, rerun: {safety: unknown, ask: §gone}}"), id="ask of the defaults"),
         pytest.param(BUSY.replace("UTC}", "UTC, escalate: {then: [lead, §gone]}}"), id="escalation of the defaults"),
+        pytest.param(BUSY + "severities: {high: {escalate: {then: [§gone, fallback]}}}\n", id="escalation of a level"),
         pytest.param(BUSY.replace("parent: a", "escalate: {then: [§old, fallback]}"), id="escalation of a team"),
     ],
 )

@@ -68,6 +68,11 @@ def test_an_alias_that_is_the_id(body: str, codes: str) -> None:
     [
         pytest.param(f"  §c: {{{CHANNEL}, escalate: {{then: [lead]}}}}\n", "OWN112 info", id="none"),
         pytest.param(f"  §c: {{{CHANNEL}, lead: {{}}, escalate: {{then: [lead]}}}}\n", "OWN112 info", id="empty"),
+        pytest.param(
+            f"  §c: {{{CHANNEL}, lead: {{mail: a@b.example}}, escalate: {{then: [lead]}}}}\n",
+            "OWN112 info",
+            id="not in Slack",
+        ),
         pytest.param(f"  c: {{{CHANNEL}}}\n", "", id="nothing comes to it"),
         pytest.param(f"  c: {{{CHANNEL}, escalate: {{then: [fallback]}}}}\n", "", id="something else comes"),
         pytest.param("  c: {" + REST + "}\n", "", id="one"),
@@ -79,9 +84,14 @@ def test_a_team_without_a_lead(body: str, codes: str) -> None:
     assert told(teams.check, ROOT + body) == at_marks(codes, ROOT + body)
 
 
-def test_every_escalation_comes_to_the_lead() -> None:
+@pytest.mark.parametrize(
+    "usual",
+    ["defaults: {escalate: {then: [lead]}}\n", "severities: {critical: {escalate: {then: [lead]}}}\n"],
+    ids=["always", "at one level"],
+)
+def test_every_escalation_comes_to_the_lead(usual: str) -> None:
     """Where the map's own chain names the lead, each team needs one."""
-    text = f"defaults: {{escalate: {{then: [lead]}}}}\n{ROOT}  §c: {{{CHANNEL}}}\n"
+    text = f"{usual}{ROOT}  §c: {{{CHANNEL}}}\n"
     assert [line for line in told(teams.check, text) if "OWN112" in line][-1:] == at_marks("OWN112 info", text)
 
 
