@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,21 +21,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from router.core.actions import Action, ActionKind
 from router.core.cards import card
 from router.core.identifiers import next_identifier
 from router.core.incidents import Incident
-from router.core.model import Cause, Channel, MessageKind, Notice, Source, Undelivered
+from router.core.model import Cause, Channel, IncidentState, MessageKind, Notice, Source, Undelivered
 from router.core.ownership import OwnershipMap
 from router.dispatcher import Dispatcher
+from router.heartbeats import Heartbeats
 from router.inbox import DurableInbox
 from router.intake.reading import read
 from router.leadership import SoleLease
 from router.ownership_file import load_map
 from router.reassigner import Reassigner
 from router.retention import EVERY, KEPT, PAUSE_S, Retention
-from router.store import dead_letters, inbox, incidents, messages, retention, sending
+from router.store import actions, dead_letters, inbox, incidents, messages, retention, sending
 from router.store.database import Connection, Store
 from router.store.instants import micros
+from router.store.retention import TABLES
 from router.telemetry import Metrics
 from tests.house import FALLBACK, MAP, START, Clock, alert
 from tests.postgres import PostgresServer
@@ -165,6 +168,8 @@ COLUMNS: Final = {
     "incidents": "id alert_group state closed_at first_notification last_notification revision document",
     "messages": "id incident kind channel ts state wanted shown wanted_at error cause notice digest handled_at replay",
     "tellings": "alert_group content notification at",
+    "actions": "id state",
+    "heartbeats": "id lost heard_at due_at",
 }
 
 
@@ -211,7 +216,7 @@ def test_what_ended_thirty_days_ago_goes(database: str, tmp_path: Path) -> None:
         await life.live()
         sums = await life.sums()
         before = await counted(life, *ALL)
-        assert before == (2, 2, 1, 1, 1)
+        assert before == (2, 2, 1, 2, 1), "its message, and a reply that tells its end"
 
         life.clock.advance((KEPT - DAY).total_seconds())
         await life.prune()
@@ -458,6 +463,109 @@ def test_a_digest_that_waits_keeps_what_it_stands_for(database: str, tmp_path: P
         members = await life.rows("messages", f"digest = {digest['id']}")
         assert len(members) > 5
         assert all([all((await words(life, member["incident"])).values()) for member in members])
+
+    lives(database, tmp_path, story)
+
+
+async def goes_stale(life: Life) -> None:
+    """As timers do it when nothing was heard of what is open for long."""
+    for row in await life.rows("incidents", "state = 'open'"):
+        known = (await life.store.read(partial(incidents.by_id, ids=[row["id"]])))[row["id"]]
+        stale = replace(known, state=IncidentState.STALE, updated_at=life.clock())
+        await life.store.write(partial(incidents.save, incidents=[stale]))
+
+
+def test_what_nothing_was_heard_of_goes_too(database: str, tmp_path: Path) -> None:
+    """A stale incident did not end, and is kept with its words as long as one that did; then it goes with them."""
+
+    async def story(life: Life) -> None:
+        await life.tell(alert("A"))
+        await life.live()
+        life.clock.advance((KEPT + DAY).total_seconds())
+        await goes_stale(life)
+        await life.prune()
+        (incident,) = await life.rows("incidents")
+        assert all((await words(life, incident["id"])).values()), "told again, it is open again"
+        life.clock.advance((KEPT - DAY).total_seconds())
+        await life.prune()
+        assert await counted(life, *ALL) == (1, 1, 1, 1, 1)
+        life.clock.advance((2 * DAY).total_seconds())
+        await life.prune()
+        assert await counted(life, *ALL) == (0, 0, 0, 0, 0)
+
+    lives(database, tmp_path, story)
+
+
+def test_a_stale_incident_that_is_told_again_stays(database: str, tmp_path: Path) -> None:
+    """Also when that happens between the look at it and the deletion."""
+
+    async def story(life: Life) -> None:
+        await life.tell(alert("A"))
+        await life.live()
+        await goes_stale(life)
+        life.clock.advance((KEPT + DAY).total_seconds())
+        survey = await life.store.read(partial(retention.survey, before=life.clock() - KEPT))
+        batch = await life.store.read(lambda connection: TABLES[0].find(connection, survey, ""))
+        assert len(batch.keys) == 1
+        await life.tell(alert("A"), alert("B"))
+        await life.live()
+        gone = await life.store.write(lambda connection: TABLES[0].delete(connection, batch.keys))
+        assert gone == {"incidents": 0, "messages": 0}
+        assert len(await life.rows("incidents", "state = 'open'")) == 1
+
+    lives(database, tmp_path, story)
+
+
+def test_what_people_did_goes(database: str, tmp_path: Path) -> None:
+    """Thirty days after it was applied; what still waits is done first, however old it is."""
+
+    async def story(life: Life) -> None:
+        await life.tell(alert("A"))
+        await life.live()
+        (incident,) = await life.rows("incidents")
+        for by in ("U1", "U2"):
+            action = Action(kind=ActionKind.ACK, incident=incident["id"], by=by, at=life.clock())
+            await life.store.write(partial(actions.append, action=action))
+        (first, _) = await life.rows("actions")
+        await life.store.write(partial(actions.settle, id=first["id"], done=True, words="", now=life.clock()))
+        life.clock.advance((KEPT - DAY).total_seconds())
+        await life.prune()
+        assert len(await life.rows("actions")) == 2
+        life.clock.advance((2 * DAY).total_seconds())
+        await life.prune()
+        assert [row["state"] for row in await life.rows("actions")] == ["waiting"]
+
+    lives(database, tmp_path, story)
+
+
+def test_a_heartbeat_is_forgotten(database: str, tmp_path: Path) -> None:
+    """What was lost for thirty days, or heard too seldom to be missed; not what may be missed any moment."""
+
+    async def story(life: Life) -> None:
+        declared = alert("Declared") | {"annotations": {"router_heartbeat": "15m"}}
+        await life.tell(alert("Watchdog", team=None), group="once")
+        await life.tell(declared, group="declared")
+        await life.tell(
+            alert("Watchdog", team=None, resolved=True, cluster="gone") | {"fingerprint": "gone"}, group="lost"
+        )
+        await life.live()
+        watch = Heartbeats(
+            store=life.store,
+            clock=life.clock,
+            monotonic=life.clock.monotonic,
+            wanted=asyncio.Event(),
+            lease=SoleLease(),
+        )
+        while await watch.step() == 0.0:
+            pass
+        assert sorted(row["lost"] for row in await life.rows("heartbeats")) == [0, 0, 1]
+        life.clock.advance((KEPT - DAY).total_seconds())
+        await life.prune()
+        assert len(await life.rows("heartbeats")) == 3
+        life.clock.advance((2 * DAY).total_seconds())
+        await life.prune()
+        (left,) = await life.rows("heartbeats")
+        assert left["due_at"] is not None
 
     lives(database, tmp_path, story)
 

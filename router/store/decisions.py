@@ -1,17 +1,19 @@
 """The transactions that take a notification from one state to the next, each complete or not there at all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from router.core.heartbeats import Beat, beats_of, is_suspect, suspected
 from router.core.identifiers import text_of
-from router.core.incidents import Incident, Telling, group_of
+from router.core.incidents import Incident, Telling, group_of, superseded_alerts, superseded_by_run
 from router.core.model import Cause, Notice, Notification, Source
 from router.core.ownership import OwnershipMap
-from router.core.routing import Decision, Group, decide
-from router.store import inbox, incidents, messages
+from router.core.routing import Decision, Group, Wanted, decide, messages_of, replies_of
+from router.store import heartbeats, inbox, incidents, messages
 from router.store.database import Connection
+from router.store.heartbeats import Told
 
 # Prometheus tells resolved alerts again for 15 minutes (resolvedRetention): what closed lately is still known by name.
 REMEMBERED = timedelta(hours=1)
@@ -35,6 +37,7 @@ class Settled:
     reading: Reading
     decision: Decision | None  # None: quarantined
     error: str | None = None
+    beats: tuple[Beat, ...] = ()  # what it says of heartbeats
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def decide_all(readings: Sequence[Reading], known: Known, *, ownership: Ownershi
             now=reading.received_at,
         )
         known.enter(decision)
-        settled.append(Settled(reading=reading, decision=decision))
+        settled.append(Settled(reading=reading, decision=decision, beats=beats_of(reading.notification)))
     return settled
 
 
@@ -116,11 +119,61 @@ def settle(connection: Connection, settled: Sequence[Settled], *, revision: str,
             error = f"alerts[{unreadable[0].index}]: {unreadable[0].error}"
             notice = _notice(Cause.UNREADABLE_ALERTS, reading, error, now=now, count=len(unreadable))
             messages.notify(connection, notice)
+    wanted = [wanted for _, decision in decided for wanted in decision.wanted]
+    _hear(connection, settled, now=now)
+    # Behind the beats: what ends in the same batch as a heartbeat is in doubt, whichever of them was told first.
+    wanted += _doubt(connection, changed, now=now)
     incidents.save(connection, changed.values())
+    wanted += _supersede(connection, settled, told)
     inbox.tell(connection, told)
     if decided:
         inbox.record(connection, decided, revision=revision, now=now)
-        messages.want(connection, [wanted for _, decision in decided for wanted in decision.wanted], now=now)
+    messages.want(connection, wanted, now=now)
+
+
+def _hear(connection: Connection, settled: Sequence[Settled], *, now: datetime) -> None:
+    """Also of what is only said again: it is a sign of life all the same."""
+    told = [
+        Told(beat=beat, at=outcome.reading.received_at, reference=text_of(outcome.reading.id))
+        for outcome in settled
+        for beat in outcome.beats
+    ]
+    if told:
+        heartbeats.hear(connection, told, now=now)
+
+
+def _doubt(connection: Connection, changed: dict[str, Incident], *, now: datetime) -> list[Wanted]:
+    """Mark those of `changed` whose end may be none, because a heartbeat of who told it is lost."""
+    ended = [incident for incident in changed.values() if incident.ended]
+    lost = heartbeats.lost(connection) if ended else []
+    wanted: list[Wanted] = []
+    for incident in ended:
+        heartbeat = next((heartbeat for heartbeat in lost if is_suspect(incident, heartbeat)), None)
+        if heartbeat is not None:
+            after = changed[incident.id] = suspected(incident, heartbeat, now=now)
+            wanted += (*messages_of(after), *replies_of(incident, after))
+    return wanted
+
+
+def _supersede(connection: Connection, settled: Sequence[Settled], told: dict[str, Telling]) -> list[Wanted]:
+    """End what older runs of jobs left open, in whatever group and source, where a newer run has succeeded.
+
+    Behind the batch, on what it left: what fires since the success stays, so it does not matter which came first.
+    Their groups remember it, in `told`: a failed Job is told to fire until somebody deletes it.
+    """
+    wanted: list[Wanted] = []
+    for outcome in settled:
+        for job, succeeded_at in outcome.decision.succeeded if outcome.decision is not None else ():
+            for before in incidents.of_job(connection, job):
+                after = superseded_by_run(before, at=succeeded_at, now=outcome.reading.received_at)
+                if after is not before:
+                    incidents.save(connection, [after])
+                    wanted += (*messages_of(after), *replies_of(before, after))
+                    telling = told.get(after.group) or inbox.told(connection, [after.group]).get(after.group)
+                    if telling is not None:
+                        ended = {**telling.ended, **superseded_alerts(after)}
+                        told[after.group] = replace(telling, ended=ended)
+    return wanted
 
 
 def _notice(cause: Cause, reading: Reading, error: str, *, now: datetime, count: int = 1) -> Notice:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from router.core.identifiers import next_identifier, text_of
-from router.core.model import Cause, MessageState, NotificationState
+from router.core.model import Cause, IncidentState, MessageState, NotificationState
 from router.store import incidents
 from router.store.database import Connection, marks
 from router.store.decisions import REMEMBERED
@@ -57,16 +57,21 @@ class Table(NamedTuple):
     start: Key
 
 
+# What is open, or stale and was told of since `before`: a stale incident that is told again is open again.
+_LIVE = """
+    SELECT id FROM incidents WHERE state = 'open'
+    UNION SELECT id FROM incidents WHERE state = 'stale' AND updated_at >= ?
+"""
 # An incident is told by its own message or by a line of a digest. It may be told again while one of these waits or is a
-# dead letter that nobody handled, and while the digest has an open incident, whose next state edits all of it.
-_STILL_TOLD = """
+# dead letter that nobody handled, and while the digest has a live incident, whose next state edits all of it.
+_STILL_TOLD = f"""
     SELECT incident FROM messages WHERE state = 'pending'
     UNION SELECT incident FROM messages WHERE state = 'dead' AND handled_at IS NULL
     UNION SELECT m.incident FROM messages d JOIN messages m ON m.digest = d.id WHERE d.state = 'pending'
     UNION SELECT m.incident FROM messages d JOIN messages m ON m.digest = d.id
         WHERE d.state = 'dead' AND d.handled_at IS NULL
-    UNION SELECT m.incident FROM incidents i JOIN messages o ON o.incident = i.id JOIN messages m ON m.digest = o.digest
-        WHERE i.state = 'open'
+    UNION SELECT m.incident FROM ({_LIVE}) AS i JOIN messages o ON o.incident = i.id
+        JOIN messages m ON m.digest = o.digest
 """
 
 
@@ -89,10 +94,10 @@ def survey(connection: Connection, *, before: datetime) -> Survey:
     moved = '%"moved_from":%'
     rows = connection.execute(
         f"""
-        SELECT id FROM incidents WHERE state = 'open' AND {older}
+        SELECT id FROM incidents WHERE id IN ({_LIVE}) AND {older}
         UNION SELECT id FROM incidents WHERE id IN ({_STILL_TOLD}) AND {older}
         """,
-        (found.first_id, moved, found.first_id, moved),
+        (micros(before), found.first_id, moved, micros(before), found.first_id, moved),
     ).fetchall()
     told = [row[0] for row in rows]
     return Survey(before=before, incidents=frozenset(told), notifications=frozenset(_needed(connection, told)))
@@ -136,7 +141,8 @@ def _ended_incidents(connection: Connection, survey: Survey, after: Key) -> Batc
     before = micros(survey.before)
     rows = connection.execute(
         """
-        SELECT i.id, i.closed_at, length(i.document), (SELECT count(*) FROM messages m WHERE m.incident = i.id),
+        SELECT i.id, i.state, i.closed_at, i.updated_at, length(i.document),
+            (SELECT count(*) FROM messages m WHERE m.incident = i.id),
             EXISTS (
                 SELECT 1 FROM messages m LEFT JOIN messages d ON d.id = m.digest
                 WHERE m.incident = i.id AND (m.handled_at >= ? OR d.handled_at >= ?)
@@ -148,26 +154,35 @@ def _ended_incidents(connection: Connection, survey: Survey, after: Key) -> Batc
     return _batch(
         _Found(
             incident,
-            closed_at is not None and closed_at < before and not handled_lately and incident not in survey.incidents,
+            _has_ended(state, closed_at, updated_at, before)
+            and not handled_lately
+            and incident not in survey.incidents,
             1 + messages,
             size,
         )
-        for incident, closed_at, size, messages, handled_lately in rows
+        for incident, state, closed_at, updated_at, size, messages, handled_lately in rows
     )
+
+
+def _has_ended(state: str, closed_at: int | None, updated_at: int, before: int) -> bool:
+    """Of a stale one nothing was heard for longer than its rhythm; after so long nobody will ever hear of it."""
+    ended_at = updated_at if state == IncidentState.STALE else closed_at
+    return ended_at is not None and ended_at < before
 
 
 def _delete_incidents(connection: Connection, ids: Sequence[Key]) -> dict[str, int]:
     """With their messages; a digest goes with the last of those that it stands for.
 
     Not what is to be told again since it was found: a dead letter that was replayed may end in an incident as old as
-    itself, of which the survey knows nothing.
+    itself, of which the survey knows nothing. Nor what was stale, and is open again.
     """
     told = connection.execute(
         f"""
         SELECT m.incident FROM messages m LEFT JOIN messages d ON d.id = m.digest
         WHERE m.incident IN ({marks(ids)}) AND (m.state = 'pending' OR d.state = 'pending')
+        UNION SELECT id FROM incidents WHERE id IN ({marks(ids)}) AND state = 'open'
         """,
-        ids,
+        [*ids, *ids],
     ).fetchall()
     ids = sorted({*ids} - {row[0] for row in told})
     digests = connection.execute(
@@ -296,6 +311,39 @@ def _delete_tellings(connection: Connection, groups: Sequence[Key]) -> dict[str,
     return {"tellings": gone.rowcount}
 
 
+# -- actions, and heartbeats that nobody hears -----------------------------------------------------------------------
+
+
+def _done_actions(connection: Connection, survey: Survey, after: Key) -> Batch:
+    rows = connection.execute(
+        """
+        SELECT id, done_at IS NOT NULL AND done_at < ? FROM actions WHERE id > ? ORDER BY id LIMIT ?
+        """,
+        (micros(survey.before), after, BATCH_ROWS),
+    )
+    return _batch(_Found(action, bool(goes), 1, 0) for action, goes in rows)
+
+
+def _delete_actions(connection: Connection, ids: Sequence[Key]) -> dict[str, int]:
+    gone = connection.execute(f"DELETE FROM actions WHERE id IN ({marks(ids)})", ids)
+    return {"actions": gone.rowcount}
+
+
+def _silent_heartbeats(connection: Connection, survey: Survey, after: Key) -> Batch:
+    """Lost ones, that were renamed perhaps, and those that were heard too seldom to know when they are missing."""
+    rows = connection.execute(
+        "SELECT id, heard_at < ? AND due_at IS NULL FROM heartbeats WHERE id > ? ORDER BY id LIMIT ?",
+        (micros(survey.before), after, BATCH_ROWS),
+    )
+    return _batch(_Found(heartbeat, bool(goes), 1, 0) for heartbeat, goes in rows)
+
+
+def _delete_heartbeats(connection: Connection, ids: Sequence[Key]) -> dict[str, int]:
+    """Not one that was heard again since it was found: that is due to be looked at."""
+    gone = connection.execute(f"DELETE FROM heartbeats WHERE id IN ({marks(ids)}) AND due_at IS NULL", ids)
+    return {"heartbeats": gone.rowcount}
+
+
 # The order matters to who looks: an incident goes before the notifications that its page names. What stays for good are
 # the `maps`: a row of two hundred bytes for each time that a map came into force, which tells what decided an incident.
 TABLES: Final = (
@@ -304,4 +352,6 @@ TABLES: Final = (
     Table(_empty_digests, _delete_messages, 0),
     Table(_settled_notifications, _delete_notifications, 0),
     Table(_old_tellings, _delete_tellings, ""),
+    Table(_done_actions, _delete_actions, 0),
+    Table(_silent_heartbeats, _delete_heartbeats, ""),
 )
