@@ -27,7 +27,7 @@ class Address:
 def listen_address(text: str) -> Address:
     """`HOST:PORT`, an IPv6 host in brackets. Raises CannotStart."""
     host, separator, port = text.rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise CannotStart(f"ROUTER_LISTEN {text!r} is not HOST:PORT. Write 127.0.0.1:9095")
     return Address(host=host.removeprefix("[").removesuffix("]"), port=int(port))
 
@@ -41,6 +41,7 @@ class Settings:
     listen: Address
     slack_token: str | None = field(repr=False)  # None: preview mode
     slack_api_url: str | None
+    slack_signing_secret: str | None = field(repr=False)  # None: no buttons
     intake_tokens: str | None = field(repr=False)
     admin_token: str | None = field(repr=False)
     log_format: str
@@ -66,6 +67,7 @@ def settings(
         listen=listen_address(listen),
         slack_token=secret("ROUTER_SLACK_TOKEN", environment),
         slack_api_url=api_url,
+        slack_signing_secret=secret("ROUTER_SLACK_SIGNING_SECRET", environment),
         intake_tokens=secret("ROUTER_INTAKE_TOKENS", environment),
         admin_token=secret("ROUTER_ADMIN_TOKEN", environment),
         log_format=log_format,
@@ -99,8 +101,8 @@ def secret(name: str, environment: Mapping[str, str]) -> str | None:
     if value is None or not value.strip():
         return None
     value = value.strip()
-    if name.endswith("_TOKEN") and not value.isascii():
+    if name.endswith(("_TOKEN", "_SECRET")) and not value.isascii():
         raise CannotStart(f"{name} has a character that no token has (it is not ASCII). Copy it again")
-    if name.endswith("_TOKEN") and any(character.isspace() for character in value):
+    if name.endswith(("_TOKEN", "_SECRET")) and any(character.isspace() for character in value):
         raise CannotStart(f"{name} has white space inside. Copy it again")
     return value

@@ -62,7 +62,7 @@ def test_changed_owner_is_told_once_in_both_places(tell: Tell) -> None:
     assert "1 alert moved to Ledger, #ledger-alerts" in str(old.content.blocks)
     assert f"1 alert taken over from payments, #{PAYMENTS}" in str(new.revisions[0].blocks)
     assert replies(slack, PAYMENTS) == ["1 alert moved to Ledger, #ledger-alerts: the ownership map changed"]
-    assert replies(slack, LEDGER) == []
+    assert [reply for reply in replies(slack, LEDGER) if "map changed" in reply] == []
     assert "MOVED" in header(old)
     assert "RESOLVED" in header(new)
 

@@ -31,7 +31,7 @@ def stanza(ownership_map: OwnershipMap, labels: Mapping[str, str], *, team: str 
         return _service_stanza(ownership_map, evidence.service[1], team)
     if _NAMESPACE.fullmatch(evidence.namespace[1]):
         places = [namespace.place for namespace in ownership_map.namespaces]
-        return _section(ownership_map, "namespaces", [f"{scalar(evidence.namespace[1])}: {team}"], places)
+        return section(ownership_map, "namespaces", [f"{scalar(evidence.namespace[1])}: {team}"], places)
     return _rule_stanza(ownership_map, labels, team)
 
 
@@ -49,7 +49,7 @@ def _job_stanza(ownership_map: OwnershipMap, name: str, namespace: str, team: st
         lines.append(f"  match: {flow(labels)}")
     elif entry_id != name:
         lines.append(f"  aliases: [{scalar(name)}]")
-    return _section(ownership_map, "jobs", lines, [job.place for job in ownership_map.jobs.values()])
+    return section(ownership_map, "jobs", lines, [job.place for job in ownership_map.jobs.values()])
 
 
 def _service_stanza(ownership_map: OwnershipMap, name: str, team: str) -> str:
@@ -57,7 +57,7 @@ def _service_stanza(ownership_map: OwnershipMap, name: str, team: str) -> str:
     lines = [f"{scalar(entry_id)}:", f"  owner: {team}"]
     if entry_id != name:
         lines.append(f"  aliases: [{scalar(name)}]")
-    return _section(ownership_map, "services", lines, [service.place for service in ownership_map.services.values()])
+    return section(ownership_map, "services", lines, [service.place for service in ownership_map.services.values()])
 
 
 def _rule_stanza(ownership_map: OwnershipMap, labels: Mapping[str, str], team: str) -> str:
@@ -71,14 +71,14 @@ def _rule_stanza(ownership_map: OwnershipMap, labels: Mapping[str, str], team: s
     lines = [f"- id: {scalar(entry_id)}", f"  match: {flow(match)}", f"  owner: {team}"]
     # An element begins two columns after its dash.
     dashes = [replace(rule.begins, column=max(1, rule.begins.column - 2)) for rule in ownership_map.rules]
-    return _section(ownership_map, "rules", lines, dashes)
+    return section(ownership_map, "rules", lines, dashes)
 
 
-def _section(ownership_map: OwnershipMap, section: str, lines: list[str], places: list[Place]) -> str:
-    """`lines` as part of `section`, indented as what stands there already."""
+def section(ownership_map: OwnershipMap, name: str, lines: list[str], places: list[Place]) -> str:
+    """`lines` as part of the section `name` of the root file, indented as what stands there at `places` already."""
     column = next((place.column for place in places if place.file == ownership_map.file), None)
     indent = " " * (column - 1 if column is not None else 2)
-    head = f"{section}:" if column is None else f"# below `{section}:`"
+    head = f"{name}:" if column is None else f"# below `{name}:`"
     return "\n".join([head, *(indent + line for line in lines)])
 
 

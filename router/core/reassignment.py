@@ -1,9 +1,10 @@
-"""What a changed map changes about an open incident: its hints, or who has it. Pure."""
+"""Who has an open incident, and with which hints, where a changed map or a person says something new. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from router.core.history import Assignment
 from router.core.incidents import Explanation, Incident, Move, Tracked, most_urgent
 from router.core.model import Alert, IncidentState, Level, MessageKind, Resolution, Urgency
 from router.core.routing import Ownership, Wanted, copies_of, explanation_of, messages_of
@@ -19,7 +20,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reassignment:
-    """The incidents as they are under the new map, and the messages that have to say so."""
+    """The incidents as they are from now on, and the messages that have to say so."""
 
     incidents: tuple[Incident, ...]
     wanted: tuple[Wanted, ...] = ()
@@ -37,7 +38,8 @@ def reassign(
     """Resolve the firing alerts of an open incident again.
 
     `siblings` are the other open incidents of its group, `evidence` is by fingerprint; an alert without any, whose body
-    is gone, stays where it is. So does one that the new map drops: people know of it and must see how it ends.
+    is gone, stays where it is. So does one that the new map drops: people know of it and must see how it ends. So does
+    what a person gave to its owner, until the map says something else than it said then.
     """
     answers = {
         fingerprint: ownership.resolve(
@@ -47,20 +49,65 @@ def reassign(
         if tracked.firing and (told := evidence.get(fingerprint)) is not None
     }
     answers = {fingerprint: answer for fingerprint, answer in answers.items() if not answer.dropped}
-    here = _place(incident)
+    assigned = _still_assigned(incident.assigned, answers.values())
+    here = {_place(incident), *([] if assigned is None else [(assigned.instead_of, assigned.channel_id)])}
     stay = {
         fingerprint: replace(incident.alerts[fingerprint], explanation=explanation_of(answer))
         for fingerprint, answer in answers.items()
-        if _destination(answer) == here
+        if _destination(answer) in here
     }
-    leave = {fingerprint: answer for fingerprint, answer in answers.items() if _destination(answer) != here}
-    remaining = _remaining(incident, stay, [answers[name] for name in stay], revision=ownership.revision, now=now)
+    leave = {fingerprint: answer for fingerprint, answer in answers.items() if _destination(answer) not in here}
+    remaining = _remaining(
+        replace(incident, assigned=assigned),
+        stay,
+        [answers[name] for name in stay],
+        revision=ownership.revision,
+        now=now,
+    )
     if not leave:
         shows_more = _shown(remaining) != _shown(incident)
         if not shows_more:  # only where an entry stands, perhaps: told with the next change
             return Reassignment(incidents=(replace(remaining, revision=incident.revision),))
         return Reassignment(incidents=(remaining,), wanted=tuple(messages_of(remaining)))
     return _moved(incident, remaining, leave, siblings, revision=ownership.revision, now=now)
+
+
+def hand_over(
+    incident: Incident, *, owner: str, channel_id: str, assigned: Assignment | None, now: datetime
+) -> Reassignment:
+    """A person said that an incident is `owner`'s: a new one there has all that fires, and this one ends.
+
+    A new one also where `owner` has another incident of the group: that one is by the map, and this one is not. The
+    explanations of the alerts stay as they are; `assigned` is None where the map says the same.
+    """
+    firing = {name: tracked for name, tracked in incident.alerts.items() if tracked.firing}
+    move = Move(
+        incident=f"{incident.id}.{len(incident.moved_to) + 1}", owner=owner, channel_id=channel_id, alerts=len(firing)
+    )
+    given = _opened(
+        incident,
+        firing,
+        (owner, channel_id),
+        incident.copies,
+        id=move.incident,
+        revision=incident.map_revision,
+        now=now,
+    )
+    changed = replace(incident, revision=incident.revision + 1, updated_at=now)
+    left = _left(changed, firing, [move], before=incident.map_revision, now=now)
+    return Reassignment(
+        incidents=(left, replace(given, assigned=assigned)),
+        wanted=(*messages_of(left), *messages_of(given)),
+        moves=(move,),
+    )
+
+
+def _still_assigned(assigned: Assignment | None, answers: Iterable[Resolution]) -> Assignment | None:
+    """What a person said holds while the map answers as it did then; also while nobody can ask it, without a body."""
+    if assigned is None:
+        return None
+    said = [_destination(answer) for answer in answers]
+    return assigned if not said or (assigned.instead_of, assigned.channel_id) in said else None
 
 
 def _place(incident: Incident) -> tuple[str | None, str]:
@@ -76,16 +123,20 @@ def _remaining(
 ) -> Incident:
     """The incident under the new map. Channels that had a copy keep it: it has to be kept true until the end."""
     copies = [*incident.copies, *(channel_id for answer in answers for channel_id in copies_of(answer))]
-    alerts = {**incident.alerts, **stay}
     return replace(
-        incident,
-        alerts=alerts,
-        severity=_severity(alerts),
+        _with(incident, {**incident.alerts, **stay}, now=now),
         copies=tuple(dict.fromkeys(channel_id for channel_id in copies if channel_id != incident.channel_id)),
         revision=incident.revision + 1,
         updated_at=now,
         map_revision=revision,
     )
+
+
+def _with(incident: Incident, alerts: Mapping[str, Tracked], *, now: datetime) -> Incident:
+    """It with these alerts. Its severity says how long it waits for somebody: timers look at it at once."""
+    severity = _severity(alerts)
+    is_due = severity is not incident.severity and incident.state is IncidentState.OPEN
+    return replace(incident, alerts=alerts, severity=severity, due_at=now if is_due else incident.due_at)
 
 
 def _severity(alerts: Mapping[str, Tracked]) -> Level:
@@ -95,7 +146,8 @@ def _severity(alerts: Mapping[str, Tracked]) -> Level:
 
 def _shown(incident: Incident) -> object:
     """What people would see change. The line of an entry changes with every edit above it, and is not worth a call."""
-    return incident.copies, {name: tracked.explanation.hints for name, tracked in incident.alerts.items()}
+    hints = {name: tracked.explanation.hints for name, tracked in incident.alerts.items()}
+    return incident.copies, incident.assigned, hints
 
 
 def _moved(
@@ -153,25 +205,40 @@ def _receiving(
             incident.alerts[fingerprint], explanation=explanations.setdefault(explanation, explanation)
         )
     copies = [channel_id for answer in answers.values() for channel_id in copies_of(answer)]
-    moved_from = Move(incident=incident.id, owner=incident.owner, channel_id=incident.channel_id, alerts=len(answers))
     if existing is not None:
-        alerts = {**existing.alerts, **arriving}
+        moved_from = Move(
+            incident=incident.id, owner=incident.owner, channel_id=incident.channel_id, alerts=len(answers)
+        )
         return replace(
-            existing,
-            alerts=alerts,
-            severity=_severity(alerts),
+            _with(existing, {**existing.alerts, **arriving}, now=now),
             copies=tuple(dict.fromkeys([*existing.copies, *copies])),
             revision=existing.revision + 1,
             updated_at=now,
             moved_from=(*existing.moved_from, moved_from),
         )
-    owner, channel_id = _destination(next(iter(answers.values())))
+    return _opened(
+        incident, arriving, _destination(next(iter(answers.values()))), copies, id=id, revision=revision, now=now
+    )
+
+
+def _opened(
+    incident: Incident,
+    arriving: Mapping[str, Tracked],
+    place: tuple[str | None, str],
+    copies: Iterable[str],
+    *,
+    id: str,
+    revision: str,
+    now: datetime,
+) -> Incident:
+    """A new incident with alerts that `incident` had."""
+    owner, channel_id = place
     return replace(
         incident,
         id=id,
         owner=owner,
         channel_id=channel_id,
-        copies=tuple(dict.fromkeys(copies)),
+        copies=tuple(dict.fromkeys(copy for copy in copies if copy != channel_id)),
         state=IncidentState.OPEN,
         severity=_severity(arriving),
         opened_at=now,  # for the new owner the clock starts now; the alerts say since when they fire
@@ -182,10 +249,13 @@ def _receiving(
         revision=1,
         map_revision=revision,
         moved_to=(),
-        moved_from=(moved_from,),
+        moved_from=(
+            Move(incident=incident.id, owner=incident.owner, channel_id=incident.channel_id, alerts=len(arriving)),
+        ),
         handed_over=False,
         # What people and timers did about it they did about the other owner's.
         due_at=now,
+        waiting_since=None,
         history=(),
         happened=0,
         escalations=(),
@@ -196,9 +266,7 @@ def _receiving(
     )
 
 
-def _left(
-    remaining: Incident, leave: Mapping[str, Resolution], moves: list[Move], *, before: str, now: datetime
-) -> Incident:
+def _left(remaining: Incident, leave: Container[str], moves: list[Move], *, before: str, now: datetime) -> Incident:
     """The incident without what moved. What has nothing else that fires ends, and shows what it handed over.
 
     That was there by the map `before`, and by what that one said.
@@ -206,7 +274,7 @@ def _left(
     staying = {name: tracked for name, tracked in remaining.alerts.items() if name not in leave}
     moved_to = (*remaining.moved_to, *moves)
     if any(tracked.firing for tracked in staying.values()):
-        return replace(remaining, alerts=staying, severity=_severity(staying), moved_to=moved_to)
+        return replace(_with(remaining, staying, now=now), moved_to=moved_to)
     return replace(
         remaining,
         state=IncidentState.RESOLVED,

@@ -9,9 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from router.core.history import Assignment
 from router.core.incidents import Incident, Move
 from router.core.model import Alert, IncidentState, MessageKind, Resolution
-from router.core.reassignment import Evidence, Reassignment, reassign
+from router.core.reassignment import Evidence, Reassignment, hand_over, reassign
 from router.core.routing import Group, decide
 from tests.core.factories import NOW, TeamLabelMap, alert, notification
 
@@ -53,6 +54,13 @@ MAPS = (
 )
 
 
+def _by_map(incident: Incident) -> tuple[str | None, str]:
+    """Where the map put it, whatever a person said since."""
+    if incident.assigned is None:
+        return incident.owner, incident.channel_id
+    return incident.assigned.instead_of, incident.assigned.channel_id
+
+
 class OneGroup(RuleBasedStateMachine):
     """An alert group as Alertmanager tells it, under maps that come and go, looked at again one incident at a time."""
 
@@ -67,6 +75,7 @@ class OneGroup(RuleBasedStateMachine):
         self.evidence: dict[str, Evidence] = {}
         self.known: set[str] = set()  # fire, as far as anybody was told
         self.looked_until = ""
+        self.given: set[str] = set()  # incidents that a person's word opened
         self.missed = False  # an incident was looked at without all of its bodies
 
     # -- what happens --------------------------------------------------------------------------------------------------
@@ -113,6 +122,32 @@ class OneGroup(RuleBasedStateMachine):
             self.missed |= bool(gone)
             self.looked_until = older[0].id
 
+    @rule(team=st.sampled_from(("payments", "ledger", "search")), which=st.integers(0, 3))
+    def disown(self, team: str, which: int) -> None:
+        """A person says whose one of them is."""
+        others = [one for one in self._open() if one.owner != team]
+        if not others:
+            return
+        before = sorted(others, key=lambda one: one.id)[which % len(others)]
+        by_map = _by_map(before)
+        channel_id = f"C0{team.upper()}"
+        assigned = Assignment(by="U0ALICE", at=self.now, instead_of=by_map[0], channel_id=by_map[1])
+        result = hand_over(
+            before,
+            owner=team,
+            channel_id=channel_id,
+            assigned=None if (team, channel_id) == by_map else assigned,
+            now=self.now,
+        )
+        left, given = result.incidents
+        assert left.handed_over
+        assert (given.owner, given.channel_id) == (team, channel_id)
+        assert given.id not in self.incidents
+        assert result.moves == left.moved_to[-1:]
+        self.incidents |= {one.id: one for one in result.incidents}
+        self.given.add(given.id)
+        self.looked_until = ""  # the next look at all begins anew
+
     @rule()
     def look_at_all(self) -> None:
         looks = 0
@@ -126,7 +161,8 @@ class OneGroup(RuleBasedStateMachine):
         for one in self._open():
             for name, tracked in one.alerts.items():
                 place = self.map.place(name)
-                assert not tracked.firing or self.missed or place in (None, (one.owner, one.channel_id))
+                here = (None, (one.owner, one.channel_id), _by_map(one))
+                assert not tracked.firing or self.missed or place in here
 
     # -- what always holds ---------------------------------------------------------------------------------------------
 
@@ -139,7 +175,7 @@ class OneGroup(RuleBasedStateMachine):
     def nothing_is_open_for_nothing_and_nobody_has_two(self) -> None:
         assert all(one.firing for one in self._open())
         assert all(one.firing == 0 for one in self.incidents.values() if one.state is not IncidentState.OPEN)
-        places = [(one.owner, one.channel_id) for one in self._open()]
+        places = [(one.owner, one.channel_id) for one in self._open() if one.id not in self.given]
         assert len(places) == len(set(places))
 
     # -- steps ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,242 @@
+"""`router incident`: what people do about incidents, from a terminal. Asks the running router."""
+
+import getpass
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import click
+
+from router.asking import Json, RunningRouter
+from router.config import secret
+from router.core.errors import CannotStart, NotAnswered
+from router.options import router_option
+from router.printing import print_text
+
+NO: Final = 1
+BAD_INPUT: Final = 2
+PATH: Final = "/api/v1/incidents"
+_HELP: Final = {"help_option_names": ["-h", "--help"]}
+# There is no such incident, or it cannot be done about this one.
+_SAYS_NO: Final = (404, 409)
+_STORED: Final = 202
+STORED: Final = "it is stored, and no router decides just now: it is done as soon as one does"
+
+_id = click.argument("id", metavar="ID")
+_by = click.option(
+    "--by", metavar="NAME", help="Who does it, as it is shown in Slack; the name of this machine's user unless given."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Answer for programs; stable, versioned.")
+
+
+@click.group(short_help="Incidents: acknowledge them, snooze them, give them away.", context_settings=_HELP)
+def incident() -> None:
+    """Acknowledge an incident, snooze it, or say that it is another team's; what the buttons in Slack do.
+
+    ID is the reference at the end of its message, or the incident's own, as in `GET /api/v1/incidents`.
+
+    The commands ask a running router. One on another machine wants its admin token, in ROUTER_ADMIN_TOKEN or in the
+    file that ROUTER_ADMIN_TOKEN_FILE names.
+    """
+
+
+@incident.command(short_help="I take care of it.", context_settings=_HELP)
+@_id
+@_by
+@_json
+@router_option()
+@click.pass_context
+def ack(context: click.Context, id: str, by: str | None, as_json: bool, url: str) -> None:
+    """Acknowledge an incident: its message says who takes care of it, and it is escalated no further.
+
+    \b
+    router incident ack 0sa3rpvyr3bg3-1 --by alice
+
+    Exits 0, or 1 if that is refused, as for one that has resolved, and 2 if the router does not answer.
+    """
+    _do(context, url, id, "ack", {"by": by}, as_json=as_json)
+
+
+@incident.command(short_help="It is another team's.", context_settings=_HELP)
+@_id
+@click.option("--team", metavar="TEAM", required=True, help="Whose it is: a team's id in the map, or an alias.")
+@_by
+@_json
+@router_option()
+@click.pass_context
+def disown(context: click.Context, id: str, team: str, by: str | None, as_json: bool, url: str) -> None:
+    """Give an incident to another team, or one that nobody owns to its team.
+
+    \b
+    router incident disown 0sa3rpvyr3bg3-1 --team ledger
+
+    What fires is told to that team at once, as an incident of its own. It stays there until the map says something
+    else; what to change in the map is printed.
+
+    Exits 0, or 1 if that is refused, as for a team that the map does not have, and 2 if the router does not answer.
+    """
+    _do(context, url, id, "disown", {"by": by, "team": team}, as_json=as_json)
+
+
+@incident.command(short_help="Not now.", context_settings=_HELP)
+@_id
+@click.option(
+    "--for", "lasts", metavar="TIME", default="2h", show_default=True, help="How long: 5m at least, 7d at most."
+)
+@_by
+@_json
+@router_option()
+@click.pass_context
+def snooze(context: click.Context, id: str, lasts: str, by: str | None, as_json: bool, url: str) -> None:
+    """Let an incident rest: it is not escalated for a while, and who owns it is called when that is over.
+
+    \b
+    router incident snooze 0sa3rpvyr3bg3-1 --for 4h
+
+    Exits 0, or 1 if that is refused, as for one that has resolved, and 2 if the router does not answer.
+    """
+    _do(context, url, id, "snooze", {"by": by, "for": lasts}, as_json=as_json)
+
+
+@incident.command(short_help="End a snooze.", context_settings=_HELP)
+@_id
+@_by
+@_json
+@router_option()
+@click.pass_context
+def wake(context: click.Context, id: str, by: str | None, as_json: bool, url: str) -> None:
+    """End a snooze before its time; who owns the incident is called.
+
+    \b
+    router incident wake 0sa3rpvyr3bg3-1
+
+    Exits 0, or 1 if that is refused, as for one that is not snoozed, and 2 if the router does not answer.
+    """
+    _do(context, url, id, "wake", {"by": by}, as_json=as_json)
+
+
+@incident.command(short_help="All about one incident.", context_settings=_HELP)
+@_id
+@_json
+@router_option()
+@click.pass_context
+def show(context: click.Context, id: str, as_json: bool, url: str) -> None:
+    """Show whose an incident is, what happened to it, and who was told.
+
+    \b
+    router incident show 0sa3rpvyr3bg3-1
+
+    Exits 0, or 1 if there is no such incident, and 2 if the router does not answer.
+    """
+    with _told(context):
+        found = _router(url).get(f"{PATH}/{_one_id(id)}")
+    print_text(_dumped(found) if as_json else "\n".join(_page(found)))
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+
+
+def _do(
+    context: click.Context, url: str, id: str, what: str, question: Mapping[str, str | None], *, as_json: bool
+) -> None:
+    asked = {**question, "by": question.get("by") or _user()}
+    with _told(context):
+        answer = _router(url).post(f"{PATH}/{_one_id(id)}/{what}", asked)
+    if as_json:
+        print_text(_dumped(answer))
+        return
+    print_text(answer["detail"])
+    if answer["correction"] is not None:
+        print_text("\nSo that the next one goes there by itself, change the map:", err=True)
+        print_text(answer["correction"])
+
+
+@contextmanager
+def _told(context: click.Context) -> Iterator[None]:
+    """What the router does not answer is said, and decides the exit code."""
+    try:
+        yield
+    except (NotAnswered, CannotStart) as exc:
+        stored = isinstance(exc, NotAnswered) and exc.status == _STORED
+        print_text(f"router: {STORED if stored else exc}", err=True)
+        context.exit(NO if isinstance(exc, NotAnswered) and exc.status in _SAYS_NO else BAD_INPUT)
+
+
+def _router(url: str) -> RunningRouter:
+    return RunningRouter(url, token=secret("ROUTER_ADMIN_TOKEN", os.environ))
+
+
+def _one_id(id: str) -> str:
+    if not id.isascii() or not id.replace("-", "").replace(".", "").isalnum():
+        raise click.UsageError(f"{id!r} is not an incident's id. They look like 0sa3rpvyr3bg3-1.")
+    return id
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as exc:  # as in a container whose user has no name
+        raise click.UsageError("This user has no name here. Say who does it, with --by.") from exc
+
+
+# -- showing -----------------------------------------------------------------------------------------------------------
+
+
+def _dumped(answer: Json) -> str:
+    return json.dumps(answer, ensure_ascii=False, indent=2)
+
+
+def _time(text: str) -> str:
+    """To the second, as people write it; UTC as everything here."""
+    return text[:19].replace("T", " ")
+
+
+def _page(found: Json) -> list[str]:
+    facts: dict[str, object] = {
+        "id": found["id"],
+        "title": found["title"],
+        "state": _state(found),
+        "owner": _owner(found),
+        "severity": found["severity"],
+        "opened": f"{_time(found['opened_at'])} UTC",
+        "closed": None if found["closed_at"] is None else f"{_time(found['closed_at'])} UTC",
+        "alerts": f"{found['alerts']['firing']} firing, {found['alerts']['resolved']} resolved",
+        "taken by": found["acknowledged_by"],
+        "snoozed": None if found["snoozed_until"] is None else f"until {_time(found['snoozed_until'])} UTC",
+        "moved to": "; ".join(f"{move['incident']}, owner {move['owner'] or 'nobody'}" for move in found["moved_to"]),
+    }
+    lines = [f"{name:<9} {_one_line(str(value))}" for name, value in facts.items() if value not in (None, "")]
+    if found["history"]:
+        lines += ["", *(_happening(happening) for happening in found["history"])]
+    if found["correction"] is not None:
+        lines += ["", "What to change in the map:", found["correction"]]
+    return lines
+
+
+def _state(found: Json) -> str:
+    return f"{found['state']}, suspect: {found['suspect']} was lost then" if found["suspect"] else str(found["state"])
+
+
+def _owner(found: Json) -> str:
+    owner = found["owner"] or "nobody"
+    if found["assigned"] is None:
+        return str(owner)
+    return (
+        f"{owner}, by the word of {found['assigned']['by']}; by the map {found['assigned']['instead_of'] or 'nobody'}"
+    )
+
+
+def _happening(happening: Json) -> str:
+    facts = [f"{name} {_fact(value)}" for name, value in happening.items() if name not in ("number", "event", "at")]
+    told = f"{_time(happening['at'])}  {happening['event'].replace('_', ' ')}"
+    return f"{told}: {_one_line(', '.join(facts))}" if facts else told
+
+
+def _fact(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
