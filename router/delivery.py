@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from router.composing import Composer, Outgoing
+from router.composing import Composer, NotYet, Outgoing
 from router.core.errors import FAULTS, DeliveryFailed, StoreUnavailable
 from router.core.model import Channel, FailureClass, MessageKind, Undelivered
 from router.core.ownership import OwnershipMap
@@ -45,6 +45,9 @@ ABSENT_AFTER = timedelta(seconds=8)
 READ_LATER = timedelta(seconds=3)
 # A history that fails so long is as good as closed: people are waiting for what may never have been posted.
 LOOK_FOR = timedelta(minutes=2)
+# How long at a time a reply waits for what it goes below: that may be more urgent by now, or its time have been told by
+# a clock that jumped.
+ROOT_LATER, ROOT_LATEST = timedelta(seconds=2), timedelta(minutes=1)
 # How long a channel that refused is left alone before it is asked whether it takes messages again.
 REFUSED_FOR = timedelta(minutes=15)
 # Where that question got no answer about the channel.
@@ -69,6 +72,7 @@ class Sender(Protocol):
         group: str,
         revision: int,
         thread_ts: str | None = None,
+        broadcast: bool = False,
     ) -> str: ...
 
     async def update(
@@ -85,6 +89,8 @@ class Sender(Protocol):
 
     async def channel_takes(self, channel_id: str) -> str | None: ...
 
+    async def address_of(self, channel_id: str, ts: str) -> str | None: ...
+
 
 @dataclass(slots=True)
 class SlackHealth:
@@ -95,7 +101,10 @@ class SlackHealth:
 
 
 class Delivery:
-    """Makes Slack show what messages should show. `monotonic` in seconds; `jitter` gives numbers in 0..1."""
+    """Makes Slack show what messages should show. `monotonic` in seconds; `jitter` gives numbers in 0..1.
+
+    `buttons`: what people press in Slack reaches this router.
+    """
 
     def __init__(
         self,
@@ -109,6 +118,7 @@ class Delivery:
         metrics: Metrics,
         wanted: asyncio.Event,
         health: SlackHealth,
+        buttons: bool = False,
         pacing: Pacing | None = None,
         lease: Lease | None = None,
     ) -> None:
@@ -120,7 +130,7 @@ class Delivery:
         self._jitter = jitter
         self._metrics = metrics
         self._wanted = wanted
-        self._composer = Composer(store=store, ownership=ownership)
+        self._composer = Composer(store=store, ownership=ownership, address=sender.address_of, buttons=buttons)
         self._pacing = pacing if pacing is not None else Pacing()
         self._lease = lease if lease is not None else SoleLease()
         self._breaker = Breaker()
@@ -228,17 +238,19 @@ class Delivery:
             log.error("delivery_broken", error=f"{type(exc).__name__}: {exc}", exc_info=exc)
 
     async def _deliver(self, message: Claimed, channel_id: str, *, claimed_at: float) -> None:
+        unsent = False
         try:
             try:
                 outgoing = await self._composer.compose(message, channel_id)
             except StoreUnavailable:
-                self._unrecorded.append(partial(sending.release, claimed=[message], now=self._clock()))
+                self._unrecorded.append(partial(sending.release, claimed=[message], due_at=self._clock()))
                 return
             except FAULTS as exc:
                 await self._unrenderable(message, channel_id, exc)
                 return
-            if outgoing is None:
-                await self._record(partial(sending.supersede, claimed=message))
+            if outgoing is None or isinstance(outgoing, NotYet):
+                unsent = True
+                await self._leave(message, outgoing)
                 return
             try:
                 if message.ts is None and message.asked_at is not None:
@@ -249,8 +261,18 @@ class Delivery:
                 await self._failed(outgoing, failed)
         finally:
             self._sending.discard(message.id)
-            if message.ts is None:
+            if message.ts is None and unsent:
+                self._pacing.post_left_out(channel_id)
+            elif message.ts is None:
                 self._pacing.post_ended(channel_id, self._monotonic())
+
+    async def _leave(self, message: Claimed, why: NotYet | None) -> None:
+        if why is None:
+            await self._record(partial(sending.supersede, claimed=message))
+            return
+        now = self._clock()
+        due_at = min(max(why.until, now + ROOT_LATER), now + ROOT_LATEST)
+        await self._record(partial(sending.release, claimed=[message], due_at=due_at))
 
     async def _send(self, outgoing: Outgoing, *, claimed_at: float) -> None:
         message = outgoing.message
@@ -267,6 +289,7 @@ class Delivery:
                 group=outgoing.group,
                 revision=message.revision,
                 thread_ts=outgoing.thread_ts,
+                broadcast=outgoing.thread_ts is not None and outgoing.payload.broadcast,
             )
         else:
             await self._sender.update(
@@ -416,7 +439,7 @@ class Delivery:
         """
         message, channel_id, now = outgoing.message, outgoing.channel_id, self._clock()
         failure = treated_as(failed.failure, attempt=message.attempt)
-        facts = {
+        facts: dict[str, Any] = {  # Any: as structlog takes them
             "notification": outgoing.reference,
             "message": message.id,
             "incident": message.incident,
@@ -429,7 +452,18 @@ class Delivery:
         if outgoing.thread_ts is not None and (failure is FailureClass.ROOT_GONE or failed.reason in REPLIES_REFUSED):
             # Nothing can be said below that message. What it says itself is edited, and finds out where it is gone.
             log.warning("reply_refused", **facts)
-            await self._record(partial(sending.supersede, claimed=message))
+            record = partial(sending.supersede, claimed=message)
+            if outgoing.payload.broadcast:
+                # Who is called by it is called by nothing else: at once, in the channel itself.
+                record = partial(
+                    sending.retry,
+                    claimed=message,
+                    failure=FailureClass.ROOT_GONE,
+                    error=failed.reason,
+                    due_at=now,
+                    in_doubt=False,
+                )
+            await self._record(record)
             return
         if not looking or failure in OF_EVERY_CALL:
             self._tell_breaker(failed)
@@ -445,7 +479,7 @@ class Delivery:
         # channel go to the one of the map in force, which may be another by now.
         last_resort = message.channel_id is None or channel_id == self._ownership().fallback.channel.id
         if failure is FailureClass.CONTENT or (failure is FailureClass.CHANNEL and not last_resort):
-            log.error("message_undeliverable", **facts)
+            _log_given_up(**facts)
             await self._record(
                 partial(self._give_up, outgoing=outgoing, failure=failure, reason=failed.reason, now=now)
             )
@@ -562,8 +596,7 @@ class Delivery:
 
         diverted = await self._store.write(divert)
         for message in diverted:
-            log.error(
-                "message_undeliverable",
+            _log_given_up(
                 message=message.id,
                 incident=message.incident,
                 kind=message.kind,
@@ -640,12 +673,20 @@ def _seconds_until(at: datetime, *instants: datetime | None) -> float | None:
     return max(SHORTEST_WAIT_S, min(waits)) if waits else None
 
 
+def _log_given_up(*, kind: MessageKind, failure: FailureClass, **facts: object) -> None:
+    """A reply that its channel refuses is no dead letter (store.sending.give_up)."""
+    if kind is MessageKind.REPLY and failure is FailureClass.CHANNEL:
+        log.warning("reply_refused", kind=kind, failure=failure, **facts)
+    else:
+        log.error("message_undeliverable", kind=kind, failure=failure, **facts)
+
+
 _OF_THE_METHOD = ("missing_scope", "not_allowed_token_type", "method_deprecated", "unknown_method")
 _CLOSED = (FailureClass.CHANNEL, FailureClass.CONTENT, FailureClass.ROOT_GONE, FailureClass.UNKNOWN)
 
 
 def _undelivered(message: Claimed, channel_id: str, reason: str, ownership: OwnershipMap) -> Undelivered | None:
-    if message.kind not in (MessageKind.ROOT, MessageKind.DIGEST):
+    if message.kind not in (MessageKind.ROOT, MessageKind.DIGEST, MessageKind.ESCALATED, MessageKind.REPLY):
         return None  # a copy is nobody's duty, and a message of the fallback channel has nowhere else to go
     named = {channel.id: channel for channel in ownership.channels}
     return Undelivered(channel=named.get(channel_id, Channel(name=channel_id, id=channel_id)), reason=reason)

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from router.composing import Composer
+from router.composing import Composer, Outgoing
 from router.delivery import IN_FLIGHT, LEASE
 from router.dispatcher import Step
 from router.preview.emulator import SCOPES
@@ -24,7 +24,7 @@ from tests.slack import SlackServer
 
 
 def test_life_of_a_message(tell: Tell) -> None:
-    """Firing, joined, resolved: one message of one owner, edited, and nobody is called again."""
+    """Firing, joined, resolved: one message of one owner, edited; its thread tells it, and nobody is called again."""
 
     async def story(house: House) -> None:
         await house.tell(alert("A"))
@@ -39,7 +39,10 @@ def test_life_of_a_message(tell: Tell) -> None:
     (message,) = slack.roots(PAYMENTS)
     assert len(message.revisions) == 3
     assert "RESOLVED" in header(message)
-    assert slack.emulator.calls == {"chat.postMessage": 1, "chat.update": 2}
+    assert slack.emulator.calls == {"chat.postMessage": 3, "chat.update": 2}
+    joined, resolved = slack.thread(PAYMENTS, message.ts)
+    assert ("B" in joined.text, "Resolved" in str(resolved.content.blocks)) == (True, True)
+    assert not any(reply.broadcast for reply in (joined, resolved))
 
 
 def test_orphan_goes_to_the_fallback(tell: Tell) -> None:
@@ -209,8 +212,11 @@ def test_crash_in_flight_posts_nothing_twice(tell: Tell, posted: bool) -> None:
         await house.dispatcher.step()
         (claimed,) = await house.store.write(partial(_claim, now=house.clock()))
         if posted:
-            outgoing = await Composer(store=house.store, ownership=lambda: house.ownership).compose(claimed, PAYMENTS)
-            assert outgoing is not None
+            composer = Composer(
+                store=house.store, ownership=lambda: house.ownership, address=house.sender.address_of, buttons=False
+            )
+            outgoing = await composer.compose(claimed, PAYMENTS)
+            assert isinstance(outgoing, Outgoing)
             await house.sender.post(
                 PAYMENTS,
                 outgoing.payload,

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from router.core.errors import DeliveryFailed, LeaseLost, StoreUnavailable
+from router.core.history import Event
 from router.core.incidents import Incident
 from router.core.model import IncidentState, MessageKind, MessageState, Source
 from router.delivery import REFUSED_FOR
@@ -33,6 +34,7 @@ from router.preview.rates import Rates
 from router.preview.workspace import ChannelSeed, Message, TokenState
 from router.store import channels, incidents
 from router.store.database import Connection
+from tests.happenings import CALLING, QUIET, happens_to_open
 from tests.house import FALLBACK, LEDGER, MAP, ON_SQLITE, PAYMENTS, Clock, House, Tell, alert, header, house
 from tests.slack import SlackServer
 
@@ -218,6 +220,11 @@ class DeliveryStates(RuleBasedStateMachine):
         for group, alerts in sorted(self.firing.items()):
             if alerts:
                 self._tell(group, resolved=frozenset(alerts))
+
+    @rule(number=st.integers(0, 99), calls=st.lists(st.booleans(), min_size=1, max_size=3))
+    def happens(self, number: int, calls: list[bool]) -> None:
+        """People and timers do something about an incident."""
+        self.do(happens_to_open(self.house, number, *(CALLING if one else QUIET for one in calls)))
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -409,6 +416,7 @@ class DeliveryStates(RuleBasedStateMachine):
         for incident in found.incidents.values():
             rows = [row for row in found.rows if row.incident == incident.id]
             self._incident_is_shown(incident, rows, found, fallback)
+            self._thread_is_told(incident, [row for row in rows if row.kind is MessageKind.REPLY])
         posts = Counter(
             (entry.delivery_id, entry.channel)
             for entry in self.slack.emulator.accepted
@@ -425,7 +433,7 @@ class DeliveryStates(RuleBasedStateMachine):
         facts = f"{incident.id} {incident.title} {incident.state} {rows}"
         places = 0
         for row in rows:
-            if row.state is MessageState.DELIVERED and row.kind is not MessageKind.MOVED:
+            if row.state is MessageState.DELIVERED and row.kind not in (MessageKind.MOVED, MessageKind.REPLY):
                 self._is_true(row, incident, row.channel or fallback, facts)
                 places += row in shown
             elif row.state is MessageState.SUPERSEDED and row.digest is not None:
@@ -440,8 +448,35 @@ class DeliveryStates(RuleBasedStateMachine):
                 places += row in shown
         assert places >= 1, f"shown nowhere: {facts}"
         digests_replayed = any(row.digest is not None and found.digests[row.digest].replayed for row in rows)
-        if not digests_replayed and not any(row.kind is MessageKind.ROOT and row.replayed for row in rows):
-            assert places == 1, f"shown twice: {facts}"
+        # Where only a reply was refused that calls somebody, the message that it was to go below is shown on.
+        called_elsewhere = any(row.kind is MessageKind.REPLY and row.channel is None for row in rows)
+        root_replayed = any(row.kind is MessageKind.ROOT and row.replayed for row in rows)
+        if not digests_replayed and not root_replayed:
+            assert places <= 1 + called_elsewhere, f"shown twice: {facts}"
+
+    def _thread_is_told(self, incident: Incident, rows: "list[Row]") -> None:
+        """In order, nothing twice, nothing before its root; and whoever was to be called was called."""
+        facts = f"{incident.id} {incident.title} {incident.state} {incident.history} {rows}"
+        assert all(row.shown == row.wanted for row in rows), facts
+        replies = sorted((reply for row in rows for reply in self._replies(row)), key=lambda reply: float(reply.ts))
+        ranges = [_numbers(reply) for reply in replies]
+        told = {number for numbers in ranges for number in numbers}
+        if self.traceable:
+            assert ranges == sorted(ranges, key=lambda numbers: numbers.start), f"{facts} {ranges}"
+            assert sum(len(numbers) for numbers in ranges) == len(told), f"{facts} {ranges}"
+        assert all(reply.thread_ts is None or reply.ts > reply.thread_ts for reply in replies)
+        assert sum(row.wanted for row in rows) == incident.happened, facts
+        # Nobody is called for what is over, or was for a while.
+        if not incident.ended and not any(one.event is Event.RESOLVED for one in incident.history):
+            calls = {one.number for one in incident.history if one.calls}
+            assert calls <= told, f"{facts} {ranges}"
+            heard = {number for reply in replies if reply.broadcast or reply.is_root for number in _numbers(reply)}
+            assert calls <= heard, f"{facts} {ranges}"
+
+    def _replies(self, row: "Row") -> list[Message]:
+        name = f"{row.incident}.{MessageKind.REPLY}.{row.id}."
+        found = [message for channel in CHANNELS for message in self.slack.messages(channel)]
+        return [message for message in found if (message.delivery_id or "").startswith(name)]
 
     def _is_true(self, row: "Row", incident: Incident, channel: str, facts: str) -> None:
         message = self._message(channel, row.ts, facts)
@@ -468,6 +503,12 @@ def _revision(message: Message) -> int:
     return revision
 
 
+def _numbers(reply: Message) -> range:
+    """Of what it tells."""
+    assert reply.delivery_id is not None
+    return range(int(reply.delivery_id.rpartition(".")[2]), _revision(reply) + 1)
+
+
 def _only_goes_forward(message: Message) -> None:
     revisions = [content.metadata["event_payload"]["rev"] for content in message.revisions if content.metadata]
     assert revisions == sorted(revisions), f"{message.channel} {message.ts}: {revisions}"
@@ -482,6 +523,7 @@ class Row:
     ts: str | None
     state: MessageState
     wanted: int
+    shown: int
     digest: int | None
     replayed: bool
 
@@ -503,11 +545,12 @@ def _everything(connection: Connection) -> Everything:
             ts=ts,
             state=MessageState(state),
             wanted=wanted,
+            shown=shown,
             digest=digest,
             replayed=replay is not None,
         )
-        for row, incident, kind, channel, ts, state, wanted, digest, replay in connection.execute(
-            "SELECT id, incident, kind, channel, ts, state, wanted, digest, replay FROM messages ORDER BY id"
+        for row, incident, kind, channel, ts, state, wanted, shown, digest, replay in connection.execute(
+            "SELECT id, incident, kind, channel, ts, state, wanted, shown, digest, replay FROM messages ORDER BY id"
         )
     ]
     shown_by = {row.id: row for row in rows if row.kind is MessageKind.DIGEST}

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from itertools import pairwise
 
-from router.core.model import MessageState
+from router.core.model import MessageKind, MessageState
 from router.preview.workspace import Message
 from router.store import incidents, messages
 from router.store.digests import MEMBERS
@@ -167,13 +167,17 @@ def test_a_day_without_slack_is_made_up_for(tell: Tell) -> None:
             lambda connection: messages.of_incidents(connection, [incident.id for incident in listed])
         )
         assert len(listed) == rounds * groups
-        assert {message.state for of in shown.values() for message in of} == {MessageState.DELIVERED}
+        rows = [message for of in shown.values() for message in of]
+        assert {row.state for row in rows if row.kind is not MessageKind.REPLY} == {MessageState.DELIVERED}
+        # That it ended was told by the first that people saw of it.
+        assert {row.state for row in rows if row.kind is MessageKind.REPLY} == {MessageState.SUPERSEDED}
 
     slack = tell(story)
 
     assert fired == 50_000
     for team in TEAMS:
         channel = channel_of(team)
+        assert all(message.is_root for message in slack.messages(channel))
         assert sorted(set(names_in(slack, channel))) == [
             f"G{turn * groups + number:05d}"
             for turn in range(rounds)

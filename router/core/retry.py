@@ -56,7 +56,12 @@ FINE: Mapping[str, frozenset[str]] = {
 
 # Said of a reply only: the channel takes other messages, so it is not the channel that refuses.
 REPLIES_REFUSED = frozenset(
-    {"restricted_action_non_threadable_channel", "restricted_action_thread_locked", "cannot_reply_to_message"}
+    {
+        "restricted_action_non_threadable_channel",
+        "restricted_action_thread_locked",
+        "cannot_reply_to_message",
+        "cant_broadcast_message",
+    }
 )
 
 # An undocumented refusal is tried twice more, then held against the channel: so the fallback channel hears of it.

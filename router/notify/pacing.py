@@ -114,6 +114,11 @@ class Pacing:
         self._in_flight.discard(channel)
         self.close(channel, now + CHANNEL_SPACING_S)
 
+    def post_left_out(self, channel: str) -> None:
+        """There was nothing to send after all."""
+        self._in_flight.discard(channel)
+        self._posts.tokens += 1
+
     def edit_started(self, channel: str, now: float) -> None:
         self._edits.take(now)
         self._served[channel] = now

@@ -37,6 +37,7 @@ _TAKEN_WITHIN = timedelta(minutes=1)  # Slack was given ten seconds to answer; t
 _PAGE = 200  # messages; Slack advises at most that many
 _PAGES = 5
 _TS = re.compile(r"[0-9]{1,11}\.[0-9]{6}")
+_WORKSPACE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,253}/([A-Za-z0-9._-]{1,80}/)*")
 _WORD = re.compile(r"[a-z0-9_]{1,64}")  # what Slack's codes look like; anything else was written by somebody else
 _SERVER_ERROR = 500
 _TOO_MANY = 429
@@ -54,6 +55,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Self:
+    """Who we are in Slack."""
+
+    ids: frozenset[str]  # by which Slack names the author of our messages
+    workspace: str | None  # its address, ends in /
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
     found: tuple[Found, ...]
     next_cursor: str  # empty at the end
@@ -67,7 +76,7 @@ class SlackSender:
         self._client = client
         self._session = session
         self._metrics = metrics
-        self._own: frozenset[str] | None = None  # the ids by which Slack names the author of our messages
+        self._own: _Self | None = None
 
     @classmethod
     async def open(
@@ -95,10 +104,11 @@ class SlackSender:
         group: str,
         revision: int,
         thread_ts: str | None = None,
+        broadcast: bool = False,
     ) -> str:
         """Post a new message and return its `ts`, which with the channel identifies it for edits.
 
-        With `thread_ts` it is a reply below that message.
+        With `thread_ts` it is a reply below that message; with `broadcast` the channel shows that reply too.
         """
         return await self._call(
             _POST,
@@ -110,6 +120,7 @@ class SlackSender:
             attachments=list(payload.attachments),
             metadata=_metadata(payload, delivery_id=delivery_id, group=group, revision=revision),
             thread_ts=thread_ts,
+            reply_broadcast=True if broadcast else None,
             unfurl_links=False,
             unfurl_media=False,
         )
@@ -162,7 +173,7 @@ class SlackSender:
             page = await self._call(
                 method,
                 call,
-                lambda answer: _page_of(answer, delivery_id, own),
+                lambda answer: _page_of(answer, delivery_id, own.ids),
                 **place,
                 include_all_metadata=True,  # without it Slack keeps event_payload to itself
                 limit=_PAGE,
@@ -191,6 +202,15 @@ class SlackSender:
                 return None
             raise
 
+    async def address_of(self, channel_id: str, ts: str) -> str | None:
+        """Where a browser shows this message; None where Slack does not say."""
+        try:
+            own = self._own or await self._learn_own()
+        except DeliveryFailed:
+            return None
+        # What chat.getPermalink answers for a message that is no reply, without a call for each.
+        return None if own.workspace is None else f"{own.workspace}archives/{channel_id}/p{ts.replace('.', '')}"
+
     async def probe(self) -> None:
         """Ask Slack whether it is there and takes our token."""
         await self._learn_own()
@@ -203,9 +223,9 @@ class SlackSender:
     async def close(self) -> None:
         await self._session.close()
 
-    async def _learn_own(self) -> frozenset[str]:
+    async def _learn_own(self) -> _Self:
         client = self._client
-        own = await self._call(_PROBE, client.auth_test, _own_ids)
+        own = await self._call(_PROBE, client.auth_test, _self)
         if client is self._client:
             self._own = own
         return own
@@ -286,10 +306,12 @@ def _nothing(_: "AsyncSlackResponse | None") -> None:
     return None
 
 
-def _own_ids(answer: "AsyncSlackResponse") -> frozenset[str] | DeliveryFailed:
+def _self(answer: "AsyncSlackResponse") -> _Self | DeliveryFailed:
     """A bot's messages name it by `bot_id`, those of a classic app or a user token by `user` alone."""
-    own = frozenset(found for name in ("bot_id", "user_id") if isinstance(found := answer.get(name), str) and found)
-    return own or _silence("not_understood")
+    ids = frozenset(found for name in ("bot_id", "user_id") if isinstance(found := answer.get(name), str) and found)
+    url = answer.get("url")
+    workspace = url if isinstance(url, str) and _WORKSPACE.fullmatch(url) else None
+    return _Self(ids=ids, workspace=workspace) if ids else _silence("not_understood")
 
 
 def _page_of(answer: "AsyncSlackResponse", delivery_id: str, own: frozenset[str]) -> _Page | DeliveryFailed:

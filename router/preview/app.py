@@ -1,12 +1,14 @@
 """The emulator over HTTP: Slack's API, the pages, and for tests the control paths."""
 
 import asyncio
+import re
 from typing import Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -46,14 +48,16 @@ class _Api:
                     return
         except ClientDisconnect:
             return
+        method: str = scope["path_params"]["method"]
         answer = self._emulator.call(
             Request(
-                method=scope["path_params"]["method"],
+                method=method,
                 verb=http.method,
                 content_type=http.headers.get("content-type", ""),
                 query=http.url.query,
                 body=bytes(body),
                 authorization=http.headers.get("authorization", ""),
+                url=str(http.url.replace(query="")).removesuffix(f"api/{method}"),
             )
         )
         await _deliver(answer, scope, receive, send)
@@ -122,10 +126,24 @@ def _page_routes(emulator: Emulator, *, standalone: bool) -> list[BaseRoute]:
         channel_id = request.path_params.get("channel", first)
         return pages.post_example(host, channel_id=channel_id, token=emulator.token)
 
+    def archived(request: HttpRequest) -> Response:
+        """The address of a message, as Slack makes them: the page that begins with it."""
+        found = re.fullmatch(r"p([0-9]{7,17})", request.path_params["message"])
+        if found is None:
+            return _page(pages.missing(), status=404)
+        ts, next_ts = (f"{at // 1_000_000}.{at % 1_000_000:06d}" for at in (int(found[1]), int(found[1]) + 1))
+        where = f"../../channels/{quote(request.path_params['channel'], safe='')}?before={next_ts}#m{ts}"
+        return RedirectResponse(where, status_code=303, headers=pages.HEADERS)
+
     def style(_: HttpRequest) -> Response:
         return Response(pages.STYLE, media_type="text/css", headers={"cache-control": "max-age=300"})
 
-    return [Route("/", index), Route("/channels/{channel}", channel), Route("/style.css", style)]
+    return [
+        Route("/", index),
+        Route("/channels/{channel}", channel),
+        Route("/archives/{channel}/{message}", archived),
+        Route("/style.css", style),
+    ]
 
 
 def _page(html: str, *, status: int = 200) -> Response:

@@ -19,10 +19,9 @@ OTHER_BLOCKS: Final = (
     "table", "task_card", "video",
 )  # fmt: skip
 OTHER_ELEMENTS: Final = (
-    "channels_select", "checkboxes", "conversations_select", "datepicker", "datetimepicker", "external_select",
-    "feedback_buttons", "icon_button", "image", "multi_channels_select", "multi_conversations_select",
-    "multi_external_select", "multi_static_select", "multi_users_select", "overflow", "radio_buttons", "static_select",
-    "timepicker", "users_select", "workflow_button",
+    "channels_select", "checkboxes", "conversations_select", "datepicker", "datetimepicker", "feedback_buttons",
+    "icon_button", "image", "multi_channels_select", "multi_conversations_select", "multi_external_select",
+    "multi_static_select", "multi_users_select", "radio_buttons", "timepicker", "users_select", "workflow_button",
 )  # fmt: skip
 
 MOST_BLOCKS: Final = 50
@@ -138,6 +137,11 @@ def _boolean(value: Any, pointer: str, report: Report) -> None:
         report.refuse(pointer, "must be a boolean")
 
 
+def _number(value: Any, pointer: str, report: Report) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        report.refuse(pointer, "must be an integer of 0 or more")
+
+
 def _one_of(*words: str) -> Check:
     def check(value: Any, pointer: str, report: Report) -> None:
         if value not in words:
@@ -228,8 +232,37 @@ _CONFIRM: Final = _shape(
     },
     required=["title", "text", "confirm", "deny"],
 )
+# https://docs.slack.dev/reference/block-kit/composition-objects/option-object and …/option-group-object
+_OPTION: Final = {"text": _plain_only(75), "value": _string(150), "description": _plain_only(75)}
+_option: Final = _shape(_OPTION, required=["text", "value"])
+_option_with_url: Final = _shape({**_OPTION, "url": _url}, required=["text", "value"])
+_option_group: Final = _shape(
+    {"label": _plain_only(75), "options": _items(_option, 100)}, required=["label", "options"]
+)
+_SELECT: Final = {
+    "action_id": _unique("action_id"),
+    "placeholder": _plain_only(150),
+    "initial_option": _option,
+    "confirm": _CONFIRM,
+    "focus_on_load": _boolean,
+}
+
+
+def _static_select(value: Any, pointer: str, report: Report) -> None:
+    choices = {"options": _items(_option, 100), "option_groups": _items(_option_group, 100)}
+    _shape({**_SELECT, **choices})(value, pointer, report)
+    if len(choices.keys() & value.keys()) != 1:
+        report.refuse(pointer, "one of options and option_groups is required")
+
+
 _ELEMENT: Final = _typed(
     {
+        "static_select": _static_select,
+        "external_select": _shape({**_SELECT, "min_query_length": _number}),
+        "overflow": _shape(
+            {"action_id": _unique("action_id"), "options": _items(_option_with_url, 5), "confirm": _CONFIRM},
+            required=["options"],
+        ),
         "button": _shape(
             {
                 "text": _plain_only(75),
@@ -241,7 +274,7 @@ _ELEMENT: Final = _typed(
                 "accessibility_label": _string(75),
             },
             required=["text"],
-        )
+        ),
     },
     others=OTHER_ELEMENTS,
 )

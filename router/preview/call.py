@@ -29,6 +29,7 @@ class Request:
     query: str
     body: bytes
     authorization: str
+    url: str  # of the workspace, by which it was called; ends in /
 
 
 class Arguments:
@@ -87,6 +88,7 @@ class Call:
     workspace: Workspace
     scopes: frozenset[str]
     now: float
+    url: str  # of the workspace; ends in /
     hidden: bool = False  # over the rate limit: taken, and shown to nobody
     marketplace_history: bool = False
 

@@ -260,6 +260,7 @@ class Emulator:
             workspace=self._workspace,
             scopes=self._scopes,
             now=now,
+            url=request.url,
             hidden=ruling.hidden,
             marketplace_history=self._limiter.rates.marketplace_history,
         )

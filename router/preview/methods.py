@@ -124,7 +124,7 @@ def _get_permalink(call: Call) -> Json:
     message = channel.messages.get(call.arguments.text("message_ts"))
     if message is None:
         raise SlackError("message_not_found")
-    link = f"https://preview.slack.com/archives/{channel.seed.id}/p{message.ts.replace('.', '')}"
+    link = f"{call.url}archives/{channel.seed.id}/p{message.ts.replace('.', '')}"
     if message.thread_ts:
         link += f"?thread_ts={message.thread_ts}&cid={channel.seed.id}"
     return {"channel": channel.seed.id, "permalink": link}
@@ -416,9 +416,9 @@ def _user(call: Call) -> Json:
     }
 
 
-def _auth_test(_: Call) -> Json:
+def _auth_test(call: Call) -> Json:
     return {
-        "url": "https://preview.slack.com/",
+        "url": call.url,
         "team": "Preview",
         "team_id": TEAM_ID,
         "user": "alert-router",

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import quote
 
 from router.core.errors import BackupUnusable, CannotStart, StoreUnavailable
-from router.core.model import Cause, MessageKind, Notice
+from router.core.model import Cause, MessageKind, Notice, Urgency
 from router.store import digests, messages, migrations
 from router.store.database import Connection, _engine_of
 from router.store.engine import Engine
@@ -206,8 +206,16 @@ def mark_restored(connection: Connection, *, now: datetime) -> Marked:
 
     What waited to be posted is a dead letter. It counts as in doubt: who replays it has Slack asked first whether it is
     there. What only waits to be edited calls nobody, and makes the message as true as the database knows. What waits to
-    be decided was promised to its sender, and is decided. It may be done twice.
+    be decided was promised to its sender, and is decided. It may be done twice. A reply that calls nobody is left out:
+    its message shows what it tells.
     """
+    left_out = connection.execute(
+        """
+        UPDATE messages SET state = 'superseded', shown = wanted, token = token + 1
+        WHERE state = 'pending' AND kind = ? AND urgency >= ? RETURNING id
+        """,
+        (MessageKind.REPLY.value, Urgency.REPLY.value),
+    ).fetchall()
     rows = connection.execute(
         """
         UPDATE messages SET state = 'dead', error = ?, failure = NULL, token = token + 1,
@@ -219,7 +227,7 @@ def mark_restored(connection: Connection, *, now: datetime) -> Marked:
     for identifier, kind in rows:
         if kind == MessageKind.DIGEST:
             digests.give_up(connection, identifier, error=RESTORED)
-    count(connection, {"dead": len(rows)})
+    count(connection, {"dead": len(rows), "superseded": len(left_out)})
     (edits,) = connection.execute("SELECT count(*) FROM messages WHERE state = 'pending' AND ts IS NOT NULL").fetchone()
     (waiting,) = connection.execute("SELECT count(*) FROM notifications WHERE state = 'waiting'").fetchone()
     messages.notify(

@@ -3,6 +3,9 @@
 A revision that should be shown is counted once as `wanted` and ends once as delivered, superseded or dead; a row that
 is pending stands for exactly one revision that is still to come. So the four sums balance at any moment. How rows are
 claimed and what becomes of them is in `sending`.
+
+The row of a reply stands for all replies below one message, and its revisions are the numbers of what happened: what
+has a number above `shown` is still to be told. None of its posts is edited, so it keeps no `ts`.
 """
 
 import json
@@ -45,19 +48,31 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
         asked[message.incident, message.kind, message.channel_id] = _Asked(
             kind=message.kind,
             times=1 if before is None else before.times + 1,
-            urgency=message.urgency if before is None or message.urgency is not Urgency.REPEATED else before.urgency,
+            urgency=message.urgency if before is None else _together(message, before.urgency),
         )
     if not asked:
         return
     known = _known(connection, sorted({incident for incident, _, _ in asked}))
-    at = micros(now)
-    fresh, superseded, raises = [], 0, Raises()
+    fresh, raises = _Fresh(), Raises()
     for (incident, kind, channel_id), newest in asked.items():
         row = known.get((incident, kind, channel_id))
+        # Where the owner's channel refused, a message in the fallback channel stands for it.
+        stand_in = known.get((incident, MessageKind.UNDELIVERED, None))
+        if kind is MessageKind.REPLY:
+            below = stand_in or known.get((incident, MessageKind.ROOT, channel_id))
+            row = row or known.get((incident, kind, None))
+            _want_reply(
+                row,
+                newest,
+                below,
+                fresh,
+                raises,
+                incident=incident,
+                channel=None if stand_in is not None else channel_id,
+            )
+            continue
         if kind is MessageKind.ROOT:
-            # Where the owner's channel refused, a message in the fallback channel stands for it and is kept true; also
-            # after the owner's own was replayed.
-            stand_in = known.get((incident, MessageKind.UNDELIVERED, None))
+            # It is kept true; also after the owner's own was replayed.
             last = stand_in or row
             if last is not None and last.state is MessageState.DEAD and (row is None or row.state is MessageState.DEAD):
                 # Nothing shows it: it was waiting when its database was backed up, say. What is new is told.
@@ -65,14 +80,41 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
                 continue
             if stand_in is not None:
                 _raise_one(raises, stand_in, newest)
+        if kind is MessageKind.ESCALATED and row is not None and row.state is MessageState.DEAD:
+            row = known.get((incident, kind, None), row)
         if row is None:
-            fresh.append((incident, kind.value, channel_id, newest.times, at, at, newest.urgency.value))
-            superseded += newest.times - 1
+            fresh.add(incident, kind, channel_id, newest)
         else:
             _raise_one(raises, row, newest)
-    connection.executemany(_INSERT, fresh)
-    raises.write(connection, at=at)
-    count(connection, {"wanted": sum(row[3] for row in fresh), "superseded": superseded})
+    fresh.write(connection, at=micros(now))
+    raises.write(connection, at=micros(now))
+
+
+def _together(message: Wanted, before: Urgency) -> Urgency:
+    """That of the newest state, unless that only repeats; of a reply, which tells everything, the highest."""
+    if message.kind is MessageKind.REPLY:
+        return min(message.urgency, before)
+    return before if message.urgency is Urgency.REPEATED else message.urgency
+
+
+def _want_reply(
+    row: "_Known | None",
+    newest: "_Asked",
+    below: "_Known | None",
+    fresh: "_Fresh",
+    raises: "Raises",
+    *,
+    incident: str,
+    channel: str | None,
+) -> None:
+    # What a message was never posted without is told by it, and a digest has no thread. Who is to be called is called.
+    told = newest.urgency is Urgency.REPLY and (below is None or not below.was_posted)
+    if row is None:
+        fresh.add(incident, MessageKind.REPLY, channel, newest, told=told)
+    elif told and row.state is not MessageState.PENDING:
+        raises.pass_over(row.id, times=newest.times)
+    else:
+        _raise_one(raises, row, newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +124,28 @@ class _Asked:
     urgency: Urgency
 
 
-_INSERT = """
-    INSERT INTO messages (incident, kind, channel, state, wanted, shown, wanted_at, due_at, attempts, urgency)
-    VALUES (?, ?, ?, 'pending', ?, 0, ?, ?, 0, ?)
-"""
+class _Fresh:
+    """Messages that were not there before, gathered for one transaction."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[str, str, str | None, str, int, int, int]] = []
+
+    def add(self, incident: str, kind: MessageKind, channel: str | None, newest: _Asked, *, told: bool = False) -> None:
+        state, shown = (MessageState.SUPERSEDED, newest.times) if told else (MessageState.PENDING, 0)
+        self._rows.append((incident, kind.value, channel, state.value, newest.times, shown, newest.urgency.value))
+
+    def write(self, connection: Connection, *, at: int) -> None:
+        connection.executemany(
+            """
+            INSERT INTO messages
+                (incident, kind, channel, state, wanted, shown, urgency, wanted_at, due_at, attempts)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+            """,
+            [(*row, at, at) for row in self._rows],
+        )
+        wanted = sum(row[4] for row in self._rows)
+        waiting = sum(row[3] == MessageState.PENDING for row in self._rows)
+        count(connection, {"wanted": wanted, "superseded": wanted - waiting})
 
 
 class Raises:
@@ -95,16 +155,22 @@ class Raises:
         self._times: dict[int, int] = {}
         self._pending: dict[int, bool] = {}
         self._urgency: dict[int, Urgency] = {}
+        self._passed_over: dict[int, int] = {}
 
     def add(self, id: int, *, pending: bool, urgency: Urgency, times: int = 1) -> None:
         self._times[id] = self._times.get(id, 0) + times
         self._pending[id] = pending
         self._urgency[id] = urgency
 
+    def pass_over(self, id: int, *, times: int) -> None:
+        """Another message tells it: of a reply that does not wait."""
+        self._passed_over[id] = self._passed_over.get(id, 0) + times
+
     def write(self, connection: Connection, *, at: int) -> None:
         """What waits for a retry or is in flight keeps its time: a change must not hurry it.
 
-        Its urgency is that of the newest state, unless that only repeats; a digest that waits keeps its own.
+        Its urgency is that of the newest state, unless that only repeats; a digest that waits keeps its own, and so
+        does a reply that waits with something more urgent. What was given up of a thread is not told with what is new.
         """
         connection.executemany(
             """
@@ -113,18 +179,38 @@ class Raises:
                 wanted_at = CASE state WHEN 'pending' THEN wanted_at ELSE ? END,
                 due_at = CASE state WHEN 'pending' THEN due_at ELSE ? END,
                 attempts = CASE state WHEN 'pending' THEN attempts ELSE 0 END,
-                urgency = CASE WHEN state = 'pending' AND (kind = 'digest' OR ? = 1) THEN urgency ELSE ? END,
+                urgency = CASE
+                    WHEN state = 'pending' AND (kind = 'digest' OR kind = 'reply' AND urgency < ? OR ? = 1) THEN urgency
+                    ELSE ?
+                END,
+                shown = CASE WHEN kind = 'reply' AND state = 'dead' THEN wanted ELSE shown END,
                 state = 'pending',
                 handled_at = NULL
             WHERE id = ?
             """,
             [
-                (times, at, at, int(self._urgency[row] is Urgency.REPEATED), self._urgency[row].value, row)
+                (
+                    times,
+                    at,
+                    at,
+                    self._urgency[row].value,
+                    int(self._urgency[row] is Urgency.REPEATED),
+                    self._urgency[row].value,
+                    row,
+                )
                 for row, times in self._times.items()
             ],
         )
+        connection.executemany(
+            "UPDATE messages SET wanted = wanted + ?, shown = wanted + ? WHERE id = ?",
+            [(times, times, row) for row, times in self._passed_over.items()],
+        )
+        passed_over = sum(self._passed_over.values())
         superseded = sum(times - (not self._pending[row]) for row, times in self._times.items())
-        count(connection, {"wanted": sum(self._times.values()), "superseded": superseded})
+        count(
+            connection,
+            {"wanted": sum(self._times.values()) + passed_over, "superseded": superseded + passed_over},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +220,7 @@ class _Known:
     digest: int | None
     digest_posted: bool
     digest_state: MessageState | None
+    was_posted: bool  # as a message of its own
 
 
 def _raise_one(raises: Raises, row: _Known, newest: _Asked) -> None:
@@ -157,16 +244,22 @@ def _raise_one(raises: Raises, row: _Known, newest: _Asked) -> None:
 def _known(connection: Connection, incidents: Sequence[str]) -> dict[tuple[str, MessageKind, str | None], _Known]:
     rows = connection.execute(
         f"""
-        SELECT m.incident, m.kind, m.channel, m.id, m.state, m.digest, d.ts, d.state
+        SELECT m.incident, m.kind, m.channel, m.id, m.state, m.digest, d.ts, d.state, m.ts, m.shown
         FROM messages m LEFT JOIN messages d ON d.id = m.digest WHERE m.incident IN ({marks(incidents)})
         """,
         incidents,
     )
     return {
         (incident, MessageKind(kind), channel): _Known(
-            row, MessageState(state), digest, digest_ts is not None, None if told is None else MessageState(told)
+            row,
+            MessageState(state),
+            digest,
+            digest_ts is not None,
+            None if told is None else MessageState(told),
+            # While it is posted anew, because somebody deleted it, it has no `ts`.
+            ts is not None or shown > 0,
         )
-        for incident, kind, channel, row, state, digest, digest_ts, told in rows
+        for incident, kind, channel, row, state, digest, digest_ts, told, ts, shown in rows
     }
 
 
@@ -226,19 +319,59 @@ def _cause(notice: Notice) -> str:
 
 
 def pending(connection: Connection) -> tuple[int, datetime | None]:
-    """How many messages are pending, and since when the oldest of them is wanted."""
+    """How many messages are pending, and since when the oldest of them is wanted.
+
+    Replies that call nobody wait until nothing else does: they are counted, and are not late.
+    """
     number, oldest = connection.execute(
-        "SELECT count(*), min(wanted_at) FROM messages WHERE state = 'pending'"
+        "SELECT count(*), min(CASE WHEN urgency < ? THEN wanted_at END) FROM messages WHERE state = 'pending'",
+        (Urgency.REPLY.value,),
     ).fetchone()
     return number, instant_or_none(oldest)
 
 
-def root_ts(connection: Connection, incident: str) -> str | None:
-    """Slack's name of the message that replies about an incident go below; None while there is none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """The message that replies about an incident go below."""
+
+    ts: str | None  # None: it was not posted as a message of its own
+    channel_id: str | None  # of `ts`
+    waits_until: datetime | None  # it, or the digest that it is in, will be posted then or later; None: nothing will
+
+
+_NO_ROOT = Root(ts=None, channel_id=None, waits_until=None)
+
+
+def root_of(connection: Connection, incident: str, *, kind: MessageKind = MessageKind.ROOT) -> Root:
+    """`kind`: of the message in the owner's channel, or of the one that stands for it in the fallback channel."""
     row = connection.execute(
-        "SELECT ts FROM messages WHERE incident = ? AND kind = ?", (incident, MessageKind.ROOT.value)
+        """
+        SELECT m.ts, m.posted_in, m.state, m.due_at, d.ts, d.state, d.due_at
+        FROM messages m LEFT JOIN messages d ON d.id = m.digest AND m.state = 'superseded'
+        WHERE m.incident = ? AND m.kind = ?
+        """,
+        (incident, kind.value),
     ).fetchone()
-    return None if row is None else row[0]
+    if row is None:
+        return _NO_ROOT
+    ts, posted_in, state, due_at, digest_ts, digest_state, digest_due_at = row
+    if ts is None and state == MessageState.PENDING:
+        return Root(ts=None, channel_id=None, waits_until=instant(due_at))
+    if ts is None and digest_ts is None and digest_state == MessageState.PENDING:
+        return Root(ts=None, channel_id=None, waits_until=instant(digest_due_at))
+    return Root(ts=ts, channel_id=posted_in, waits_until=None)
+
+
+def is_escalated_in(connection: Connection, channel_id: str, *, incident: str, other_than: int) -> bool:
+    """Whether another step of this incident is told in this channel already."""
+    row = connection.execute(
+        """
+        SELECT count(*) FROM messages
+        WHERE incident = ? AND kind = ? AND posted_in = ? AND ts IS NOT NULL AND id <> ?
+        """,
+        (incident, MessageKind.ESCALATED.value, channel_id, other_than),
+    ).fetchone()
+    return bool(row[0])
 
 
 def of_incidents(connection: Connection, ids: Sequence[str]) -> dict[str, list[Listed]]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from router.core.identifiers import text_of
 from router.core.model import (
@@ -52,6 +52,14 @@ class Claimed:
     token: int
     posted_in: str | None  # the channel of `ts`
     asked_at: datetime | None  # Slack was asked to post it then, and its answer is not known
+    shown: int  # the revision that Slack shows; of a reply: the last number that was told
+    urgency: Urgency
+    failure: FailureClass | None  # of the last attempt
+
+    @property
+    def calls(self) -> bool:
+        """Of a reply: whether it calls somebody, whom nothing else calls."""
+        return self.urgency < Urgency.REPLY
 
 
 def claim(
@@ -70,7 +78,8 @@ def claim(
     """Lease due messages, at most `limit`: up to `posts` new ones, and then up to `edits` others.
 
     Of the new ones it is one a channel, and none for a channel that is `blocked`; in a channel the most urgent and
-    newest first. Where more than a handful wait for one channel they become a digest, which is claimed in their place.
+    newest first, and replies that call nobody only where nothing else waits. Where more than a handful wait for one
+    channel they become a digest, which is claimed in their place.
     Among channels it is the most urgent first, then the one that was `served` longest ago (any rising number).
 
     `fallback` is the channel of the messages that name none. What is `under_way` is left alone, also when its lease has
@@ -136,7 +145,7 @@ class _Queue:
 
     channel_id: str
     urgency: int  # the highest
-    oldest: int
+    oldest: int | None  # of what may become impatient
     crowd: int  # how many could share a digest
     patient: int | None  # has waited long, and what is newer would never give it its turn
     alone: int | None  # such a one, of those that no digest can show
@@ -157,7 +166,14 @@ class _Order:
         return self.served.get(queue.channel_id, float("-inf"))
 
     def _urgency(self, queue: _Queue) -> int:
-        return 0 if queue.oldest <= micros(self.now - PATIENCE) else queue.urgency
+        patient = queue.oldest is not None and queue.oldest <= micros(self.now - PATIENCE)
+        return 0 if patient else queue.urgency
+
+
+# A reply that calls nobody waits for all else.
+_HAS_PATIENCE = f"urgency < {Urgency.REPLY.value}"
+# What no digest shows.
+_ALONE = f"(kind IN ('notice', 'escalated', 'reply') OR asked_at IS NOT NULL) AND {_HAS_PATIENCE}"
 
 
 def _queues(connection: Connection, which: str, *, now: datetime, fallback: str) -> list[_Queue]:
@@ -165,9 +181,10 @@ def _queues(connection: Connection, which: str, *, now: datetime, fallback: str)
     found: dict[str, _Queue] = {}
     rows = connection.execute(
         f"""
-        SELECT channel, min(urgency), min(wanted_at), sum(CASE WHEN {digests.MAY_JOIN} THEN 1 ELSE 0 END),
-            min(CASE WHEN wanted_at <= ? THEN id END),
-            min(CASE WHEN (kind = 'notice' OR asked_at IS NOT NULL) AND wanted_at <= ? THEN id END)
+        SELECT channel, min(urgency), min(CASE WHEN {_HAS_PATIENCE} THEN wanted_at END),
+            sum(CASE WHEN {digests.MAY_JOIN} THEN 1 ELSE 0 END),
+            min(CASE WHEN {_HAS_PATIENCE} AND wanted_at <= ? THEN id END),
+            min(CASE WHEN {_ALONE} AND wanted_at <= ? THEN id END)
         FROM messages WHERE state = 'pending' AND {which} AND (due_at <= ? OR due_at > ?) GROUP BY channel
         """,
         (micros(now - PATIENCE), micros(now - PATIENCE), *_due(now)),
@@ -181,16 +198,18 @@ def _queues(connection: Connection, which: str, *, now: datetime, fallback: str)
 
 def _together(one: _Queue, other: _Queue) -> _Queue:
     """The fallback channel has messages that name it, and messages that name none."""
-    patient = [row for row in (one.patient, other.patient) if row is not None]
-    alone = [row for row in (one.alone, other.alone) if row is not None]
     return _Queue(
         one.channel_id,
         min(one.urgency, other.urgency),
-        min(one.oldest, other.oldest),
+        _earlier(one.oldest, other.oldest),
         one.crowd + other.crowd,
-        min(patient, default=None),
-        min(alone, default=None),
+        _earlier(one.patient, other.patient),
+        _earlier(one.alone, other.alone),
     )
+
+
+def _earlier(*numbers: int | None) -> int | None:
+    return min((number for number in numbers if number is not None), default=None)
 
 
 def _head(connection: Connection, queue: _Queue, *, now: datetime, fallback: str) -> tuple[int, bool] | None:
@@ -229,7 +248,7 @@ def _next(
 
 _CLAIMED = """
     SELECT id, incident, kind, channel, ts, wanted, attempts, wanted_at, undelivered, notice, plain, token,
-        posted_in, asked_at
+        posted_in, asked_at, shown, urgency, failure
     FROM messages
 """
 
@@ -290,18 +309,20 @@ def delivered(
         return False
     (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (claimed.id,)).fetchone()
     newer = wanted > revision
+    is_reply = claimed.kind is MessageKind.REPLY  # the next one is a post of its own
     # A newer revision was counted as superseding this one when it was wanted; now this one was shown after all.
     count(connection, {"delivered": 1, "superseded": -1 if newer else 0})
     connection.execute(
         """
-        UPDATE messages SET ts = ?, posted_in = coalesce(?, posted_in), shown = ?, state = ?, wanted_at = ?, due_at = ?,
-            attempts = 0, error = NULL, failure = NULL
+        UPDATE messages SET ts = ?, posted_in = coalesce(?, posted_in), shown = ?, plain = ?, state = ?, wanted_at = ?,
+            due_at = ?, attempts = 0, error = NULL, failure = NULL
         WHERE id = ?
         """,
         (
-            ts,
-            channel_id,
+            None if is_reply else ts,
+            None if is_reply else channel_id,
             revision,
+            int(claimed.plain and not is_reply),
             (MessageState.PENDING if newer else MessageState.DELIVERED).value,
             micros(now),
             micros(now),
@@ -315,13 +336,19 @@ def supersede(connection: Connection, claimed: Claimed) -> bool:
     """There is nothing left to show: another message says it. If a newer revision is wanted meanwhile, that is due."""
     if not _returned(connection, claimed):
         return False
+    _supersede(connection, claimed)
+    return True
+
+
+def _supersede(connection: Connection, claimed: Claimed) -> None:
+    if claimed.kind is MessageKind.REPLY:
+        connection.execute("UPDATE messages SET shown = ?, plain = 0 WHERE id = ?", (claimed.revision, claimed.id))
     (wanted,) = connection.execute("SELECT wanted FROM messages WHERE id = ?", (claimed.id,)).fetchone()
     if wanted > claimed.revision:
         connection.execute("UPDATE messages SET due_at = wanted_at, attempts = 0 WHERE id = ?", (claimed.id,))
-        return True  # this one was counted when the newer was wanted
+        return  # this one was counted when the newer was wanted
     connection.execute("UPDATE messages SET state = 'superseded' WHERE id = ?", (claimed.id,))
     count(connection, {"superseded": 1})
-    return True
 
 
 def retry(
@@ -337,12 +364,12 @@ def retry(
     return True
 
 
-def release(connection: Connection, claimed: Sequence[Claimed], *, now: datetime) -> None:
-    """Nothing of these was sent: they are as they were before their claim."""
+def release(connection: Connection, claimed: Sequence[Claimed], *, due_at: datetime) -> None:
+    """Nothing of these was sent: they are as they were before their claim, and due again at `due_at`."""
     for message in claimed:
         if _returned(connection, message, keep_doubt=message.asked_at is not None):
             connection.execute(
-                "UPDATE messages SET due_at = ?, attempts = attempts - 1 WHERE id = ?", (micros(now), message.id)
+                "UPDATE messages SET due_at = ?, attempts = attempts - 1 WHERE id = ?", (micros(due_at), message.id)
             )
 
 
@@ -379,10 +406,19 @@ def give_up(
 ) -> bool:
     """The message is a dead letter; with `undelivered` the fallback channel shows its incident instead, and why.
 
-    Where a digest is given up, that goes for each incident that it stands for.
+    Where a digest is given up, that goes for each incident that it stands for. A reply is no dead letter where its
+    channel refuses it: who is to be called is called below the message in the fallback channel, and the rest is
+    told by the message that it was to go below.
     """
     if not _returned(connection, claimed):
         return False
+    if claimed.kind is MessageKind.REPLY and failure is FailureClass.CHANNEL:
+        if claimed.calls and claimed.incident is not None and undelivered is not None:
+            connection.execute("UPDATE messages SET due_at = ?, attempts = 0 WHERE id = ?", (micros(now), claimed.id))
+            _tell_elsewhere(connection, claimed.incident, MessageKind.ROOT, undelivered, error, now=now)
+        else:
+            _supersede(connection, claimed)
+        return True
     connection.execute(
         "UPDATE messages SET state = 'dead', failure = ?, error = ? WHERE id = ?",
         (None if failure is None else failure.value, error, claimed.id),
@@ -397,6 +433,10 @@ def give_up(
     return True
 
 
+# What stands in the fallback channel where the channel of such a message refuses it.
+_STAND_INS: Final = {MessageKind.ROOT: MessageKind.UNDELIVERED, MessageKind.ESCALATED: MessageKind.ESCALATED}
+
+
 def _tell_elsewhere(
     connection: Connection,
     incident: str,
@@ -408,12 +448,16 @@ def _tell_elsewhere(
 ) -> None:
     if kind is MessageKind.UNDELIVERED:
         notify(connection, _last_word(connection, incident, error, now=now))
-    if kind is not MessageKind.ROOT or undelivered is None:
+    if kind not in _STAND_INS or undelivered is None:
         return
+    if kind is MessageKind.ROOT:
+        connection.execute(
+            "UPDATE messages SET channel = NULL WHERE incident = ? AND kind = ?", (incident, MessageKind.REPLY.value)
+        )
     at = micros(now)
     found = connection.execute(
         "SELECT count(*) FROM messages WHERE incident = ? AND kind = ? AND channel IS NULL",
-        (incident, MessageKind.UNDELIVERED.value),
+        (incident, _STAND_INS[kind].value),
     ).fetchone()
     if found[0]:
         return
@@ -425,7 +469,7 @@ def _tell_elsewhere(
         """,
         (
             incident,
-            MessageKind.UNDELIVERED.value,
+            _STAND_INS[kind].value,
             at,
             at,
             Urgency.NOTICE.value,
@@ -488,6 +532,9 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         token,
         posted_in,
         asked_at,
+        shown,
+        urgency,
+        failure,
     ) = row
     return Claimed(
         id=identifier,
@@ -504,6 +551,9 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         token=token + 1,
         posted_in=posted_in,
         asked_at=instant_or_none(asked_at),
+        shown=shown,
+        urgency=Urgency(urgency),
+        failure=None if failure is None else FailureClass(failure),
     )
 
 

@@ -43,6 +43,16 @@ def test_a_channel_is_closed_while_a_post_is_in_flight() -> None:
     assert pacing.next_free(START + 60) is None
 
 
+def test_what_is_not_sent_after_all_costs_nothing() -> None:
+    """The channel is open again, and the workspace takes as many posts as before."""
+    pacing = Pacing()
+    before = pacing.posts_allowed(START)
+    pacing.post_started("C1", START)
+    pacing.post_left_out("C1")
+    assert pacing.may_post("C1", START)
+    assert pacing.posts_allowed(START) == before
+
+
 def test_a_workspace_takes_fewer_than_300_posts_in_any_minute() -> None:
     """With a channel for each post, as fast as the pacing lets them."""
     pacing, now, sent = Pacing(), START, list[float]()

@@ -25,7 +25,7 @@ from router.notify.slack import Found, SlackSender
 from router.preview.emulator import SCOPES
 from router.preview.faults import Fault, FaultKind
 from router.preview.rates import Rates
-from router.preview.workspace import ChannelSeed, TokenState, UsergroupSeed
+from router.preview.workspace import ChannelSeed, TokenState, UsergroupSeed, UserSeed
 from router.telemetry import Metrics
 from tests.notify import cards
 from tests.notify.cards import LABELS, NOW, card, hints, shown
@@ -450,7 +450,9 @@ def test_every_kind_of_message_breaks_no_rule_of_slack() -> None:
             usergroups=[
                 UsergroupSeed(id="S0PAYMENTS", handle="pay-oncall"),
                 UsergroupSeed(id="S0PLATFRM", handle="platform"),
+                UsergroupSeed(id="S0COMMERCE", handle="commerce"),
             ],
+            users=[UserSeed(id="U0LEADPAY1", name="lead")],
         )
 
         async def send() -> None:
@@ -687,6 +689,22 @@ def test_a_reply_is_found_in_its_thread() -> None:
     assert looked_for(use)
 
 
+def test_a_reply_that_the_channel_sees_too() -> None:
+    """It is found in its thread like any other, and a message that is no reply is not broadcast."""
+
+    async def use(slack: SlackServer, on: Scene) -> Found | None:
+        sender, root, _ = on
+        ts = await sender.post(
+            CHANNEL, render(card()), delivery_id="d_2", group="g", revision=4, thread_ts=root, broadcast=True
+        )
+        assert [message.ts for message in slack.messages(CHANNEL) if message.broadcast] == [ts]
+        answer = await found(sender, "d_2", thread_ts=root)
+        assert answer == Found(ts=ts, revision=4)
+        return answer
+
+    assert looked_for(use)
+
+
 def test_the_oldest_copy_is_the_message() -> None:
     """The others are named too, by age, so that they can be taken away."""
 
@@ -861,7 +879,53 @@ def test_half_a_history_is_no_answer(who: object, history: object, reason: str) 
     assert (failed.failure, failed.reason) == (AMBIGUOUS, reason)
 
 
-# --- deleting, asking a channel, another token
+# --- deleting, the address of a message, asking a channel, another token
+
+
+def test_address_is_the_one_that_slack_gives() -> None:
+    """Asked who we are once, and then never again."""
+
+    async def use(slack: SlackServer) -> None:
+        async with sender_to(slack.api_url, token=slack.token) as sender:
+            root = await posted(sender, "d_root")
+            permalink = await sender._client.chat_getPermalink(channel=CHANNEL, message_ts=root)
+            for _ in range(2):
+                assert await sender.address_of(CHANNEL, root) == permalink["permalink"]
+        assert slack.emulator.calls["auth.test"] == 1
+
+    with emulated() as slack:
+        asyncio.run(use(slack))
+        slack.check()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(7, id="a number"),
+        pytest.param("javascript:alert(1)/", id="a script"),
+        pytest.param("https://example.slack.com", id="no slash at the end"),
+        pytest.param("https://example.slack.com/<!channel>/", id="markup"),
+    ],
+)
+def test_address_that_nobody_can_open_is_none(url: object) -> None:
+    """What Slack says of itself is written into messages: it is an address, or nothing."""
+
+    async def ask() -> str | None:
+        async with listening(saying(auth_test={**WHO, "url": url})) as api_url, sender_to(api_url) as sender:
+            return await sender.address_of(CHANNEL, "1763722980.000100")
+
+    assert asyncio.run(ask()) is None
+
+
+def test_address_while_slack_is_away() -> None:
+    """A message goes without it."""
+
+    async def ask() -> str | None:
+        async with listening(_silent) as url, sender_to(url, limits=IMPATIENT) as sender:
+            return await sender.address_of(CHANNEL, "1763722980.000100")
+
+    assert asyncio.run(ask()) is None
 
 
 def test_deleting() -> None:

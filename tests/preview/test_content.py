@@ -30,6 +30,38 @@ def actions(*elements: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"type": "actions", "elements": list(elements), **more}
 
 
+def select(count: int = 1, **changes: Any) -> dict[str, Any]:
+    return {"type": "static_select", "action_id": "pick", "options": options(count), **changes}
+
+
+def search(**changes: Any) -> dict[str, Any]:
+    return {"type": "external_select", "action_id": "search", **changes}
+
+
+def overflow(count: int) -> dict[str, Any]:
+    return {"type": "overflow", "action_id": "more", "options": options(count)}
+
+
+def options(count: int) -> list[dict[str, Any]]:
+    return [option(value=str(number)) for number in range(count)]
+
+
+def option(**changes: Any) -> dict[str, Any]:
+    return {"text": {"type": "plain_text", "text": "One"}, "value": "1", **changes}
+
+
+def group(count: int = 1) -> dict[str, Any]:
+    return {"label": {"type": "plain_text", "text": "Teams"}, "options": options(count)}
+
+
+def grouped(*groups: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "static_select", "action_id": "pick", "option_groups": list(groups)}
+
+
+def plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text}
+
+
 def numbered(count: int) -> list[dict[str, Any]]:
     return [button(action_id=f"press-{number}") for number in range(count)]
 
@@ -45,6 +77,14 @@ def numbered(count: int) -> list[dict[str, Any]]:
         pytest.param([context(*["c"] * 10)], id="18-10 context elements"),
         pytest.param([actions(*numbered(25))], id="18-25 buttons"),
         pytest.param([actions(button(url="https://example.com", style="danger", value="v"))], id="18-link button"),
+        pytest.param([actions(select(100))], id="18-100 options"),
+        pytest.param([actions(grouped(group(100)))], id="18-group of 100"),
+        pytest.param([actions(grouped(*[group()] * 100))], id="18-100 groups"),
+        pytest.param([actions(search(min_query_length=0, placeholder=plain("p" * 150)))], id="18-external select"),
+        pytest.param([section("s", accessory=overflow(5))], id="18-overflow of 5"),
+        pytest.param(
+            [actions(select(options=[option(text=plain("o" * 75), value="v" * 150)]))], id="18-longest option"
+        ),
         pytest.param([section("s", accessory=button(), block_id="b" * 255, expand=True)], id="18-accessory"),
         pytest.param([section("x" * 2_700) for _ in range(4)], id="21-10,800 characters"),
     ],
@@ -156,6 +196,61 @@ def test_blocks_at_the_limit_are_taken(client: Client, blocks: list[Any]) -> Non
             id="18-type not a string",
         ),
         pytest.param(
+            [actions(select(101))],
+            "no more than 100 items allowed [json-pointer:/blocks/0/elements/0/options]",
+            id="18-101 options",
+        ),
+        pytest.param(
+            [actions(select(0))],
+            "must be more than 0 items [json-pointer:/blocks/0/elements/0/options]",
+            id="18-no options",
+        ),
+        pytest.param(
+            [actions(select(option_groups=[group()]))],
+            "one of options and option_groups is required [json-pointer:/blocks/0/elements/0]",
+            id="18-options and groups",
+        ),
+        pytest.param(
+            [actions(select(options=[option(text=plain("o" * 76))]))],
+            "must be less than 76 characters [json-pointer:/blocks/0/elements/0/options/0/text/text]",
+            id="18-long option",
+        ),
+        pytest.param(
+            [actions(select(options=[option(value="v" * 151)]))],
+            "must be less than 151 characters [json-pointer:/blocks/0/elements/0/options/0/value]",
+            id="18-long option value",
+        ),
+        pytest.param(
+            [actions(select(options=[option(url="https://example.com")]))],
+            "invalid additional property: url [json-pointer:/blocks/0/elements/0/options/0]",
+            id="18-option with a link",
+        ),
+        pytest.param(
+            [actions(search(placeholder=plain("p" * 151)))],
+            "must be less than 151 characters [json-pointer:/blocks/0/elements/0/placeholder/text]",
+            id="18-long placeholder",
+        ),
+        pytest.param(
+            [actions(search(min_query_length="0"))],
+            "must be an integer of 0 or more [json-pointer:/blocks/0/elements/0/min_query_length]",
+            id="18-query length",
+        ),
+        pytest.param(
+            [actions(search(options=options(1)))],
+            "invalid additional property: options [json-pointer:/blocks/0/elements/0]",
+            id="19-options of an external select",
+        ),
+        pytest.param(
+            [actions(overflow(6))],
+            "no more than 5 items allowed [json-pointer:/blocks/0/elements/0/options]",
+            id="18-overflow of 6",
+        ),
+        pytest.param(
+            [actions(select(), search(action_id="pick"))],
+            "`action_id` is not unique in this message [json-pointer:/blocks/0/elements/1/action_id]",
+            id="20-action_id of selects",
+        ),
+        pytest.param(
             [actions({"type": "lever"})],
             "unsupported type: lever [json-pointer:/blocks/0/elements/0/type]",
             id="18-unknown element",
@@ -230,7 +325,7 @@ def test_refused(client: Client, changes: dict[str, Any], error: str) -> None:
         pytest.param({"text": "", "blocks": [DIVIDER]}, 14, id="14-no text beside blocks"),
         pytest.param({"blocks": [{"type": "markdown", "text": "x"}]}, 23, id="23-markdown"),
         pytest.param({"blocks": [{"type": "input"}]}, 23, id="23-input"),
-        pytest.param({"blocks": [actions({"type": "overflow"})]}, 23, id="23-overflow"),
+        pytest.param({"blocks": [actions({"type": "datepicker"})]}, 23, id="23-datepicker"),
         pytest.param({"text": "<!channel>"}, 26, id="26-channel"),
         pytest.param({"text": "<!here|here>"}, 26, id="26-here"),
         pytest.param({"blocks": [section("<!everyone>")]}, 26, id="26-everyone in a block"),

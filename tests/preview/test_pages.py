@@ -15,12 +15,12 @@ from router.preview.emulator import Emulator
 from router.preview.rates import OverLimit, Rates
 from router.preview.workspace import ChannelSeed
 from tests.preview.test_samples import SAMPLES, load
-from tests.preview.workspace import ALICE, ARCHIVED, EDIT, NOW, ONCALL, OTHER, OWN, Client
+from tests.preview.workspace import ALICE, ARCHIVED, EDIT, NOW, ONCALL, OTHER, OWN, POST, Client
 
 ALLOWED_TAGS = {
     "html", "head", "meta", "title", "link", "body", "main", "header", "h1", "h2", "h3", "p", "section", "article",
     "div", "span", "ul", "li", "a", "b", "strong", "em", "s", "small", "code", "pre", "blockquote", "time", "br", "hr",
-    "svg", "rect",
+    "svg", "rect", "details", "summary",
 }  # fmt: skip
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -87,7 +87,21 @@ def test_nothing_of_a_message_is_live(client: Client, text: str) -> None:
             section(text),
             {"type": "section", "fields": [{"type": "mrkdwn", "text": text}, plain]},
             {"type": "context", "elements": [{"type": "mrkdwn", "text": text}]},
-            {"type": "actions", "elements": [{"type": "button", "text": plain, "action_id": "a"}]},
+            {
+                "type": "actions",
+                "elements": [
+                    {"type": "button", "text": plain, "action_id": "a"},
+                    {"type": "external_select", "placeholder": plain, "action_id": "b"},
+                    {
+                        "type": "static_select",
+                        "action_id": "c",
+                        "option_groups": [
+                            {"label": plain, "options": [{"text": plain, "value": "1", "description": plain}]},
+                        ],
+                    },
+                    {"type": "overflow", "action_id": "d", "options": [{"text": plain, "value": "1"}]},
+                ],
+            },
         ],
         attachments=[{"color": "#B3261E", "blocks": [section(text)]}, {"fallback": text}, {"text": text}],
     )
@@ -99,6 +113,58 @@ def test_nothing_of_a_message_is_live(client: Client, text: str) -> None:
         assert all(href.startswith(("http://", "https://", "#", "../", "./", "channels/", OWN)) for href in hrefs), (
             hrefs
         )
+
+
+def test_what_can_be_chosen_is_readable(client: Client) -> None:
+    """A select shows its words, its choices, and which of them is chosen."""
+
+    def plain(text: str) -> dict[str, Any]:
+        return {"type": "plain_text", "text": text}
+
+    def option(text: str) -> dict[str, Any]:
+        return {"text": plain(text), "value": text}
+
+    client.post(
+        blocks=[
+            {"type": "actions", "elements": [
+                {"type": "external_select", "action_id": "a", "placeholder": plain("Not ours: whose?")},
+                {"type": "static_select", "action_id": "b", "placeholder": plain("Snooze"),
+                 "options": [option("1 hour"), option("1 day")]},
+                {"type": "static_select", "action_id": "c", "initial_option": option("Chosen"),
+                 "options": [option("Chosen"), option("Other")]},
+                {"type": "overflow", "action_id": "d", "options": [{**option("Graph"), "url": "https://g.example/"}]},
+            ]},
+        ]
+    )  # fmt: skip
+    shown = page(client, f"channels/{OWN}")
+    assert "Not ours: whose? ▾" in shown.text
+    assert "Snooze ▾ 1 hour 1 day" in shown.text
+    assert "Chosen ▾ Chosen Other" in shown.text
+    assert "https://g.example/" in shown.values("a", "href")
+
+
+def test_address_of_a_message(client: Client) -> None:
+    """What auth.test and chat.getPermalink say leads to the page that shows the message, also when it is old."""
+    ts = client.post(text="the old one")
+    client.ok("chat.postMessage", **{**POST, "text": "below it", "thread_ts": ts})
+    for number in range(40):
+        client.server.emulator.advance(2)
+        client.post(text=f"message {number}")
+    link = client.read("chat.getPermalink", channel=OWN, message_ts=ts).body["permalink"]
+    assert link == f"{client.ok('auth.test')['url']}archives/{OWN}/p{ts.replace('.', '')}"
+    with urllib.request.urlopen(link, timeout=10) as answer:
+        assert answer.url.endswith(f"#m{ts}")
+        shown = Page(answer.read().decode())
+    assert "the old one" in shown.text
+    assert "below it" in shown.text
+    assert f"m{ts}" in shown.values("div", "id")
+
+
+@pytest.mark.parametrize("path", ["p1", "1763722980000100", "p17637229800001000000"])
+def test_address_of_nothing(client: Client, path: str) -> None:
+    """Not an address that Slack would make."""
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        page(client, f"archives/{OWN}/{path}")
 
 
 def test_a_message_reads_as_in_slack(client: Client) -> None:

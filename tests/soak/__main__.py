@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ from tests.bench.latency import at_rank
 from tests.router_process import Json, RouterProcess, cpu_s_of, drained, unbalanced
 from tests.soak.traffic import ALERTS, TEAMS, Said, episodes, soaked_map
 from tests.torture.slack import SlackProcess
+from tests.torture.verdict import incidents_of
 
 SENDERS: Final = 4
 # Episodes end a little slower than the 40 edits a minute with which the router shows it.
@@ -129,7 +130,8 @@ def soak(router: RouterProcess, slack: SlackProcess, *, notifications: int, per_
     print(f"all decided {time.monotonic() - began - seconds:.0f} s later, {status['messages']['pending']} to be shown")
     status = router.wait_until(drained, SHOWN_WITHIN_S)
     print(f"all shown {time.monotonic() - began - seconds:.0f} s later; RSS {router.resident_mb():.1f} MB\n")
-    faults = [*grown(readings), *drifted(readings), *miscounted(status, ledgers, slack.state())]
+    happened = happened_to(router)
+    faults = [*grown(readings), *drifted(readings), *miscounted(status, ledgers, slack.state(), happened)]
     print("\n".join(faults) or "nothing grew, nothing slowed down, and every count is exact")
     return int(bool(faults))
 
@@ -200,13 +202,35 @@ def drifted(readings: Sequence[Reading]) -> Iterator[str]:
         yield f"FAIL: the p99 of the answers went from {first:.1f} to {last:.1f} ms"
 
 
-def miscounted(status: Json, ledgers: Sequence[Ledger], slack: Json) -> Iterator[str]:
+def happened_to(router: RouterProcess) -> dict[str, int]:
+    """How many things happened to each incident, by the number of the last one."""
+    histories = {
+        one["id"]: router.get(f"/api/v1/incidents/{one['id']}").json()["history"] for one in incidents_of(router)
+    }
+    return {incident: history[-1]["number"] if history else 0 for incident, history in histories.items()}
+
+
+def told_in(slack: Json) -> Counter[tuple[str, int]]:
+    """How often each of these was told in a thread, by incident and number."""
+    told: Counter[tuple[str, int]] = Counter()
+    for message in (message for channel in slack["channels"].values() for message in channel["messages"]):
+        if message["thread_ts"] is not None:
+            facts = message["revisions"][0]["metadata"]["event_payload"]
+            incident, _, _, first = facts["delivery_id"].rsplit(".", 3)
+            told.update((incident, number) for number in range(int(first), facts["rev"] + 1))
+    return told
+
+
+def miscounted(status: Json, ledgers: Sequence[Ledger], slack: Json, happened: Mapping[str, int]) -> Iterator[str]:
     """Every count that can be known from what was sent."""
     answers = sum((ledger.answers for ledger in ledgers), Counter[int]())
     told_before = sum(ledger.told_before for ledger in ledgers)
     opened, ended = sum(ledger.opened for ledger in ledgers), sum(ledger.ended for ledger in ledgers)
     told, shown = status["notifications"], status["messages"]
-    posts = [one for one in slack["accepted"] if one["method"] == "chat.postMessage"]
+    roots = [message for channel in slack["channels"].values() for message in channel["messages"]]
+    roots = [message for message in roots if message["thread_ts"] is None]
+    in_threads = told_in(slack)
+    all_of_it = {(incident, number + 1) for incident, numbers in happened.items() for number in range(numbers)}
     rows = {
         "answers other than 200": (0, answers.total() - answers[200]),
         "accepted: answered 200": (answers[200], told["accepted"]),
@@ -214,11 +238,15 @@ def miscounted(status: Json, ledgers: Sequence[Ledger], slack: Json) -> Iterator
         "quarantined": (0, told["quarantined"]),
         "decided: all others": (answers[200] - told_before, told["decided"]),
         "waiting": (0, told["waiting"]),
-        "states wanted: one for each that was decided": (answers[200] - told_before, shown["wanted"]),
+        "states wanted: for each decided and happening": (
+            answers[200] - told_before + sum(happened.values()),
+            shown["wanted"],
+        ),
         "of these delivered or superseded": (shown["wanted"], shown["delivered"] + shown["superseded"]),
         "dead": (0, shown["dead"]),
         "incidents that are open": (opened - ended, status["incidents"]["open"]),
-        "posts in Slack: one for each incident": (opened, len(posts)),
+        "messages in Slack: one for each incident": (len(happened), len(roots)),
+        "told in a thread twice, or never happened": (0, (in_threads - Counter(all_of_it)).total()),
         "rules of Slack violated": (0, len(slack["violations"])),
     }
     for what, (expected, found) in rows.items():

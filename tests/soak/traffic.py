@@ -25,8 +25,12 @@ RULES: Final = "rules:\n" + "".join(
 )
 
 
+# Nobody is told of it elsewhere: how many states are wanted is known from what was said.
+CALM: Final = "defaults: {escalate: {if_unacked: none, if_repeats: none}}\n"
+
+
 def soaked_map() -> str:
-    return map_of(TEAMS) + RULES
+    return map_of(TEAMS) + CALM + RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

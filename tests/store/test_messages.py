@@ -23,6 +23,7 @@ from router.core.routing import Wanted
 from router.store import digests, inbox, messages, sending
 from router.store.backup import mark_restored
 from router.store.database import Connection, Store
+from router.store.dead_letters import requeue_deliveries
 from router.store.sending import Claimed
 from tests.core.factories import FALLBACK, NOW, minutes
 from tests.store.opened import with_store
@@ -252,8 +253,226 @@ def test_reply_wanted_anew_while_it_is_given_up_is_not_lost(database: str) -> No
     in_one_go(database, work)
 
 
+def reply(incident: str = "i-1", *, calls: bool = False, channel: str = "C0PAYMENTS") -> Wanted:
+    urgency = Urgency.NOTICE if calls else Urgency.REPLY
+    return Wanted(incident=incident, kind=MessageKind.REPLY, channel_id=channel, urgency=urgency)
+
+
+def posted_root(connection: Connection, incident: str = "i-1") -> None:
+    messages.want(connection, [root(incident)], now=NOW)
+    (claimed,) = claim(connection)
+    assert (claimed.kind, claimed.incident) == (MessageKind.ROOT, incident)
+    sending.delivered(connection, claimed, revision=1, ts=f"1.{claimed.id}", channel_id="C0PAYMENTS", now=NOW)
+
+
+def test_thread_is_one_row(database: str) -> None:
+    """Each claim takes all that is still to be told; the row keeps no name of Slack's, so that none is edited."""
+
+    def work(connection: Connection) -> None:
+        posted_root(connection)
+        told = []
+        for many in (1, 2):
+            messages.want(connection, [reply()] * many, now=NOW)
+            (claimed,) = claim(connection)
+            told.append((claimed.id, claimed.ts, claimed.shown, claimed.revision))
+            sending.delivered(connection, claimed, revision=claimed.revision, ts="2.1", channel_id="C", now=NOW)
+            assert claim(connection) == []
+        assert told == [(2, None, 0, 1), (2, None, 1, 3)]
+        assert balance(connection) == (4, 4)
+        sums = inbox.sums(connection)
+        assert (sums["delivered"], sums["superseded"]) == (3, 1)
+
+    in_one_go(database, work)
+
+
+def test_reply_that_was_found_tells_less_than_is_wanted(database: str) -> None:
+    """Something happened while its answer was lost: what it tells is told, and the rest is next."""
+
+    def work(connection: Connection) -> None:
+        posted_root(connection)
+        messages.want(connection, [reply(), reply()], now=NOW)
+        claim(connection)
+        messages.want(connection, [reply()], now=NOW)
+        (again,) = claim(connection, now=NOW + LEASE)
+        assert (again.shown, again.revision, again.asked_at) == (0, 3, NOW)
+        sending.delivered(connection, again, revision=2, ts="2.1", now=NOW + LEASE)
+        (rest,) = claim(connection, now=NOW + LEASE)
+        assert (rest.shown, rest.revision, rest.asked_at) == (2, 3, None)
+        assert balance(connection) == (4, 4)
+
+    in_one_go(database, work)
+
+
+def test_superseded_reply_is_not_told_later(database: str) -> None:
+    """There was nothing to say it below: what happens afterwards is told alone."""
+
+    def work(connection: Connection) -> None:
+        posted_root(connection)
+        messages.want(connection, [reply()], now=NOW)
+        (first,) = claim(connection)
+        messages.want(connection, [reply()], now=NOW)
+        sending.supersede(connection, first)
+        (second,) = claim(connection)
+        assert (second.shown, second.revision) == (1, 2)
+        sending.supersede(connection, second)
+        messages.want(connection, [reply()], now=NOW)
+        (third,) = claim(connection)
+        assert (third.shown, third.revision) == (2, 3)
+        assert balance(connection) == (4, 4)
+
+    in_one_go(database, work)
+
+
+def test_what_the_first_message_tells_is_no_reply(database: str) -> None:
+    """Before it is posted nothing waits to be told below it, but who is to be called; then that is told alone."""
+
+    def work(connection: Connection) -> None:
+        messages.want(connection, [root(), reply()], now=NOW)
+        messages.want(connection, [reply(), reply()], now=NOW)
+        (first,) = claim(connection)
+        assert first.kind is MessageKind.ROOT
+        assert messages.pending(connection)[0] == 1
+        messages.want(connection, [reply(), reply(calls=True)], now=NOW)
+        sending.delivered(connection, first, revision=1, ts="1.1", now=NOW)
+        (call,) = claim(connection)
+        assert (call.kind, call.shown, call.revision, call.calls) == (MessageKind.REPLY, 3, 5, True)
+        assert balance(connection) == (6, 6)
+
+    in_one_go(database, work)
+
+
+def test_call_that_waits_stays_one(database: str) -> None:
+    """Something that calls nobody happens after it: it is no less urgent for that."""
+
+    def work(connection: Connection) -> None:
+        posted_root(connection)
+        messages.want(connection, [reply(calls=True)], now=NOW)
+        messages.want(connection, [reply()], now=NOW)
+        (claimed,) = claim(connection)
+        assert (claimed.urgency, claimed.revision) == (Urgency.NOTICE, 2)
+
+    in_one_go(database, work)
+
+
+def test_replies_come_after_all_else(database: str) -> None:
+    """However long they have waited; one that calls somebody comes before what does not."""
+
+    def work(connection: Connection) -> None:
+        for number in range(3):
+            posted_root(connection, f"i-{number}")
+        messages.want(connection, [reply("i-0"), reply("i-1")], now=NOW)
+        later = NOW + minutes(10)
+        messages.want(connection, [root("i-8", urgency=Urgency.ENDED), reply("i-2", calls=True)], now=later)
+        order = []
+        for number in range(4):
+            (claimed,) = claim(connection, now=later, edits=0)
+            order.append((claimed.kind, claimed.incident))
+            sending.delivered(connection, claimed, revision=claimed.revision, ts=f"2.{number}", now=later)
+        assert order[:2] == [(MessageKind.REPLY, "i-2"), (MessageKind.ROOT, "i-8")]
+        assert {kind for kind, _ in order[2:]} == {MessageKind.REPLY}
+
+    in_one_go(database, work)
+
+
+def test_replies_are_not_late(database: str) -> None:
+    """Those that call nobody wait for all else, however long: they are counted, and nobody is called for them."""
+
+    def work(connection: Connection) -> None:
+        for number in range(2):
+            posted_root(connection, f"i-{number}")
+        messages.want(connection, [reply("i-0")], now=NOW)
+        assert messages.pending(connection) == (1, None)
+        messages.want(connection, [reply("i-1", calls=True)], now=NOW + minutes(1))
+        assert messages.pending(connection) == (2, NOW + minutes(1))
+
+    in_one_go(database, work)
+
+
+def test_restored_database_tells_no_old_replies(database: str) -> None:
+    """Their messages show what they tell; one that calls somebody is a dead letter, for people to decide on."""
+
+    def work(connection: Connection) -> None:
+        for number in range(2):
+            posted_root(connection, f"i-{number}")
+        messages.want(connection, [reply("i-0"), reply("i-1", calls=True)], now=NOW)
+        assert mark_restored(connection, now=NOW).dead == 1
+        assert {told.kind for told in claim(connection)} == {MessageKind.NOTICE}
+        assert len(set(balance(connection))) == 1
+        messages.want(connection, [reply("i-0")], now=NOW)
+        (told,) = [one for one in claim(connection) if one.incident == "i-0"]
+        assert (told.shown, told.revision) == (1, 2)
+
+    in_one_go(database, work)
+
+
+def test_replies_join_no_digest(database: str) -> None:
+    """However many wait: each is told in its own thread."""
+
+    def work(connection: Connection) -> None:
+        for number in range(10):
+            posted_root(connection, f"i-{number}")
+        messages.want(connection, [reply(f"i-{number}", calls=number > 5) for number in range(10)], now=NOW)
+        for number in range(10):
+            (claimed,) = claim(connection, now=NOW + minutes(2))
+            assert claimed.kind is MessageKind.REPLY
+            sending.delivered(connection, claimed, revision=1, ts=f"2.{number}", now=NOW)
+
+    in_one_go(database, work)
+
+
+def test_escalation_has_its_turn_in_a_flood(database: str) -> None:
+    """No digest shows it: when it has waited for a minute, it goes before the digests."""
+
+    def work(connection: Connection) -> None:
+        step = Wanted(incident="i-0", kind=MessageKind.ESCALATED, channel_id="C0PAYMENTS", urgency=Urgency.FIRING)
+        messages.want(connection, [step], now=NOW)
+        messages.want(connection, [root(f"i-{number}") for number in range(1, 9)], now=NOW + minutes(1))
+        (claimed,) = claim(connection, now=NOW + minutes(1))
+        assert claimed.kind is MessageKind.ESCALATED
+
+    in_one_go(database, work)
+
+
+def test_dead_reply_is_not_told_with_the_next(database: str) -> None:
+    """What could not be said once would sink all that comes after it; replayed, it is tried again."""
+
+    def work(connection: Connection) -> None:
+        posted_root(connection)
+        messages.want(connection, [reply()], now=NOW)
+        (dead,) = claim(connection)
+        sending.give_up(connection, dead, failure=FailureClass.CONTENT, error="no_text", undelivered=None, now=NOW)
+        assert inbox.sums(connection)["dead"] == 1
+        requeue_deliveries(connection, [dead.id], replay="r1", now=NOW)
+        (again,) = claim(connection)
+        assert (again.shown, again.revision) == (0, 1)
+        sending.give_up(connection, again, failure=FailureClass.CONTENT, error="no_text", undelivered=None, now=NOW)
+        messages.want(connection, [reply()], now=NOW)
+        (next_one,) = claim(connection)
+        assert (next_one.shown, next_one.revision) == (1, 2)
+        assert balance(connection) == (3, 3)
+
+    in_one_go(database, work)
+
+
+def test_released_until_its_root_is_there(database: str) -> None:
+    """Nothing was sent: neither an attempt nor a doubt."""
+
+    def work(connection: Connection) -> None:
+        posted_root(connection)
+        messages.want(connection, [reply()], now=NOW)
+        (claimed,) = claim(connection)
+        sending.release(connection, [claimed], due_at=NOW + minutes(1))
+        assert claim(connection) == []
+        (again,) = claim(connection, now=NOW + minutes(1))
+        assert (again.attempt, again.asked_at) == (1, None)
+
+    in_one_go(database, work)
+
+
 ENDS = ("delivered", "adopted", "retry", "doubt", "degrade", "gone", "give_up", "supersede", "release")
-STEPS = st.lists(st.sampled_from(("want", "crowd", "end", "claim", "crash", "late", *ENDS)), max_size=40)
+STEPS = st.lists(
+    st.sampled_from(("want", "tell", "call", "escalate", "crowd", "end", "claim", "crash", "late", *ENDS)), max_size=40
+)
 
 
 @given(steps=STEPS)
@@ -270,6 +489,15 @@ def test_sums_balance_at_any_moment(database: str, steps: list[str]) -> None:
             now += timedelta(seconds=30)
             if step == "want":
                 messages.want(connection, [root(), root("i-2", "C0OTHER"), root()], now=now)
+            elif step in ("tell", "call"):
+                calls = step == "call"
+                messages.want(connection, [reply(calls=calls), reply("i-2", calls=calls), reply()], now=now)
+            elif step == "escalate":
+                steps_taken = [
+                    Wanted(incident="i-1", kind=MessageKind.ESCALATED, channel_id=channel, urgency=Urgency.FIRING)
+                    for channel in ("C0PARENT", FALLBACK.id)
+                ]
+                messages.want(connection, [root(), *steps_taken], now=now)
             elif step in ("crowd", "end"):
                 urgency = Urgency.FIRING if step == "crowd" else Urgency.ENDED
                 messages.want(connection, [root(one, urgency=urgency) for one in crowd], now=now)
@@ -324,7 +552,7 @@ def _end(connection: Connection, step: str, claimed: Claimed, now: datetime) -> 
         "degrade": partial(sending.degrade, connection, claimed, error="x", now=now),
         "gone": partial(sending.forget_root, connection, claimed, error="x", now=now),
         "supersede": partial(sending.supersede, connection, claimed),
-        "release": partial(sending.release, connection, [claimed], now=now),
+        "release": partial(sending.release, connection, [claimed], due_at=now),
         "give_up": partial(
             sending.give_up,
             connection,
@@ -439,7 +667,7 @@ def test_crowd_becomes_a_digest(database: str) -> None:
         messages.want(connection, [root(f"i-{number}") for number in range(digests.CROWD)], now=NOW)
         (single,) = claim(connection)
         assert single.kind is MessageKind.ROOT
-        sending.release(connection, [single], now=NOW)
+        sending.release(connection, [single], due_at=NOW)
         messages.want(connection, [root("i-9")], now=NOW)
         (digest,) = claim(connection)
         assert (digest.kind, digest.incident, digest.channel_id) == (MessageKind.DIGEST, None, "C0PAYMENTS")

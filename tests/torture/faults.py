@@ -238,9 +238,7 @@ def _judged(
 ) -> Met:
     state = house.slack.state()
     verdict = judge(house.ledger, state, incidents_of(house.router), house.router.events, status=status)
-    replies = sum(
-        message["thread_ts"] is not None for channel in state["channels"].values() for message in channel["messages"]
-    )
+    replies = sum(_is_move(message) for channel in state["channels"].values() for message in channel["messages"])
     wrong = [*verdict.failures, *watcher.wrong]
     if replies < one.replies:
         wrong.append(f"{replies} of {one.replies} replies are there")
@@ -256,6 +254,13 @@ def _judged(
         verdict=verdict,
         failures=[f"{one.name}: {each}" for each in wrong],
     )
+
+
+def _is_move(message: Json) -> bool:
+    """Whether it is a reply of the last step. What joined is told in the thread too, and was before it."""
+    metadata = message["revisions"][0]["metadata"]
+    told = metadata is not None and ".reply." in metadata["event_payload"]["delivery_id"]
+    return message["thread_ts"] is not None and not told
 
 
 def _twice(slack: Json) -> list[str]:

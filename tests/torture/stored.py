@@ -57,8 +57,12 @@ TORN: Final[Mapping[str, str]] = {
         SELECT id FROM notifications WHERE duplicate_of IS NOT NULL
             AND duplicate_of NOT IN (SELECT id FROM notifications)
     """,
+    # The row of a thread stands for all of its replies, and names none.
     "delivered, and Slack's name of it is missing": """
-        SELECT id FROM messages WHERE state = 'delivered' AND (ts IS NULL OR shown <> wanted)
+        SELECT id FROM messages WHERE state = 'delivered' AND ((ts IS NULL) <> (kind = 'reply') OR shown <> wanted)
+    """,
+    "told of a thread, and never wanted": """
+        SELECT id FROM messages WHERE kind = 'reply' AND shown > wanted
     """,
 }
 

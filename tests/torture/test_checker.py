@@ -11,11 +11,11 @@ from tests.torture.verdict import Verdict, judge
 Post = tuple[str, float]
 
 
-def emulator(*texts: str, posts: Sequence[Post] = (), digest: str = "") -> Json:
+def emulator(*texts: str, posts: Sequence[Post] = (), digest: str = "", thread_ts: str | None = None) -> Json:
     """The state of an emulator that shows these messages."""
     shown = [*texts, digest]
     messages = [
-        {"channel": "C1", "ts": f"{ts}.0", "revisions": [{"text": "older"}, {"text": text}]}
+        {"channel": "C1", "ts": f"{ts}.0", "thread_ts": thread_ts, "revisions": [{"text": "older"}, {"text": text}]}
         for ts, text in enumerate(shown, start=1)
     ]
     accepted = [
@@ -59,6 +59,11 @@ def test_what_no_message_shows_is_lost(acknowledged: list[str], lost: list[str])
     assert verdict(emulator("Tg1i0 fires and Tg1i1"), acknowledged=acknowledged).lost == lost
 
 
+def test_what_only_a_reply_tells_is_lost() -> None:
+    """A thread tells what happened, and its message has to show what is so."""
+    assert verdict(emulator("Tg1i0 joined", thread_ts="0.5"), acknowledged=["Tg1i0"]).lost == ["Tg1i0"]
+
+
 @pytest.mark.parametrize(
     ("incidents", "text", "lost"),
     [
@@ -94,9 +99,10 @@ def test_a_duplicate_needs_a_reason(
     posts: list[float], logs: list[Mapping[str, object]], kills: list[float], wrong: int
 ) -> None:
     """Each further post of one message follows a kill, and a search that could not be made."""
-    found = verdict(emulator(posts=[("incident.root.7", at) for at in posts]), logs=logs, kills=kills)
-    assert len(found.wrong) == wrong
-    assert sum(found.duplicates.values()) == len(posts) - 1
+    for name in ("incident.root.7", "incident.1.reply.7.3"):
+        found = verdict(emulator(posts=[(name, at) for at in posts]), logs=logs, kills=kills)
+        assert len(found.wrong) == wrong
+        assert sum(found.duplicates.values()) == len(posts) - 1
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def _lost(ledger: Ledger, slack: Json, incidents: Sequence[Json]) -> tuple[list[
         (message["channel"], message["ts"]): json.dumps(message["revisions"][-1], ensure_ascii=False)
         for channel in slack["channels"].values()
         for message in channel["messages"]
+        if message["thread_ts"] is None  # what a thread tells, its message has to show
     }
     shown = {instance for text in last.values() for instance in _INSTANCE.findall(text)}
     by_title: dict[str, list[Json]] = defaultdict(list)
@@ -130,12 +131,18 @@ def _duplicates(
     unexplained = []
     for name, times in posts.items():
         for first, second in pairwise(times):
-            why = " and ".join(sorted(whys[name.rpartition(".")[2]]))
+            why = " and ".join(sorted(whys[_message_of(name)]))
             cut = kills is None or bisect_left(kills, first) < bisect_right(kills, second)
             found[why or "no reason is known"] += 1
             if not why or not cut:
                 unexplained.append(f"{name} posted at {first:.3f} and {second:.3f}: {why or 'no reason is known'}")
     return found, unexplained
+
+
+def _message_of(delivery_id: str) -> str:
+    """Its number; that of a reply is followed by the number of the first thing that it tells."""
+    *_, kind, number, last = ("", "", *delivery_id.split("."))
+    return number if kind == "reply" else last
 
 
 def _miscounted(ledger: Ledger, status: Json) -> list[str]:
