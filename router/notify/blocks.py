@@ -10,23 +10,25 @@ from typing import Any
 from urllib.parse import quote
 
 from router.core.enrichment import RUNBOOK_ANNOTATIONS
-from router.core.message_card import Card, CardAlert
+from router.core.message_card import Card, CardAlert, CardEscalation
 from router.core.model import (
     Cause,
-    IncidentState,
     Language,
     Level,
     Mention,
     MessageKind,
     Notice,
+    OrphanHelp,
     Rerun,
     RerunSafety,
     Source,
     Stage,
     Undelivered,
 )
-from router.notify import markup, text
+from router.notify import markup, progress, text
+from router.notify.actions import actions
 from router.notify.facts import SUMMARIES, Facts, first_of, summary_of
+from router.notify.progress import Voice
 from router.notify.words import Words, words_in
 
 Json = dict[str, Any]  # as slack-sdk takes it
@@ -67,6 +69,7 @@ class Payload:
     blocks: tuple[Json, ...] = ()
     attachments: tuple[Json, ...] = ()
     mention: str = ""
+    broadcast: bool = False  # a reply that the channel sees too, because it calls somebody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ class _Room:
     word: int
     url: int
     block: int
+    several: int = 3  # of what is told one by one, the last ones; the others are counted
 
 
 _ROOMS = (
@@ -87,6 +91,7 @@ _ROOMS = (
     _Room(lines=10, line=160, summary=300, field=250, word=80, url=500, block=600),
     _Room(lines=5, line=120, summary=200, field=120, word=50, url=250, block=300),
     _Room(lines=2, line=40, summary=60, field=40, word=16, url=100, block=100),
+    _Room(lines=1, line=16, summary=40, field=24, word=10, url=100, block=0, several=1),
 )
 
 
@@ -104,22 +109,24 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
     """A line to the fallback channel about the router's own input."""
     words = words_in(language)
     header = words.notice_headers[notice.cause]
+    over, heartbeat = notice.ended_at is not None, notice.cause is Cause.HEARTBEAT
     own = words.the_database if notice.cause is Cause.RESTORED else words.the_map
-    subject = str(notice.source) if notice.source is not None else own
-    sign = "🚧" if notice.ended_at is None else f"✅ {words.over}"
+    source = str(notice.source) if notice.source is not None else own
+    subject = markup.plain(notice.subject, 60) or source
+    sign = f"✅ {words.over}" if over else "🚨" if heartbeat else "🚧"
     times = f"  ×{notice.count}" if notice.count > 1 else ""
-    means = words.notice_means[notice.cause]
+    means = words.heartbeat_back if over and heartbeat else words.notice_means[notice.cause]
     called = markup.mention(mention) if mention is not None and notice.ended_at is None else ""
     error = markup.code(notice.error, FIELD_CEILING - 100)
-    look = words.look if notice.reference else ""
+    look = words.look if notice.reference and not heartbeat else ""
     reference = reference_of(notice.reference) if notice.reference else ""
     return Payload(
         kind="notice",
         text=text.sentences(
             words,
             [
-                f"{f'{words.over} ' if notice.ended_at is not None else ''}{header}{times}: {subject}",
-                means,
+                f"{f'{words.over} ' if over else ''}{header}{times}: {markup.prose(subject, 300)}",
+                means.replace("*", ""),
                 markup.prose(notice.error, 300),
                 *([f"ref {markup.prose(notice.reference, 60)}"] if notice.reference else []),
             ],
@@ -129,14 +136,14 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
             section(spaced(means, called)),
             _fields(
                 [
-                    (words.error, error or "–"),
-                    *([(words.source, subject)] if notice.source is not None else []),
+                    (words.happened if heartbeat else words.error, error or "–"),
+                    *([(words.source, source)] if notice.source is not None else []),
                     (words.first, markup.date(notice.first_at)),
                     (words.last, markup.date(notice.last_at)),
                     *([(words.closed, markup.date(notice.ended_at))] if notice.ended_at is not None else []),
                 ]
             ),
-            *([context(DOT.join([look, reference]))] if notice.reference else []),
+            *([context(DOT.join(part for part in (look, reference) if part))] if notice.reference else []),
         ),
         attachments=(),
         mention=called,
@@ -146,7 +153,8 @@ def render_notice(notice: Notice, language: Language, mention: Mention | None) -
 def render_move(card: Card) -> Payload:
     """The reply below a message whose alerts went to somebody else, or came from there. Mentions nobody."""
     facts = Facts(card)
-    lines = [*_taken(facts, _ROOMS[0].word), *_moved(facts, _ROOMS[0].word)]
+    # A person's token would call, here where it is posted.
+    lines = [*_taken(facts, _ROOMS[0]), *_moved(facts, _ROOMS[0], spoken=True)]
     return Payload(
         kind="moved",
         text=text.sentences(facts.words, lines),
@@ -154,19 +162,16 @@ def render_move(card: Card) -> Payload:
     )
 
 
-_MOVES = 3  # told one by one, the last ones; the others are counted
-
-
-def _taken(facts: Facts, limit: int) -> Iterator[str]:
+def _taken(facts: Facts, room: _Room) -> Iterator[str]:
     before = facts.card.taken_from
-    yield from (text.taken(facts, one, limit) for one in before[-_MOVES:])
-    yield from _more(facts, len(before) - _MOVES)
+    yield from (text.taken(facts, one, room.word) for one in before[-room.several :])
+    yield from _more(facts, len(before) - room.several)
 
 
-def _moved(facts: Facts, limit: int) -> Iterator[str]:
+def _moved(facts: Facts, room: _Room, *, spoken: bool = False) -> Iterator[str]:
     to = facts.card.handed_to
-    yield from (text.moved(facts, one, limit) for one in to[-_MOVES:])
-    yield from _more(facts, len(to) - _MOVES)
+    yield from (text.moved(facts, one, room.word, spoken=spoken) for one in to[-room.several :])
+    yield from _more(facts, len(to) - room.several)
 
 
 def _more(facts: Facts, number: int) -> Iterator[str]:
@@ -176,7 +181,7 @@ def _more(facts: Facts, number: int) -> Iterator[str]:
 
 def plain(payload: Payload) -> Payload:
     """The same facts as text alone, for a workspace that refuses the blocks. Here the mention has to be in the text."""
-    return Payload(kind=payload.kind, text=spaced(payload.mention, payload.text))
+    return Payload(kind=payload.kind, text=spaced(payload.mention, payload.text), broadcast=payload.broadcast)
 
 
 def resent(payload: Payload, language: Language) -> Payload:
@@ -198,12 +203,14 @@ def _message(facts: Facts, room: _Room) -> Payload:
             _header(facts),
             *_drill(facts),
             *_why_here(facts, room),
-            *_warning(facts, room),
+            *_rerun_first(facts, room),
+            *_news(facts, room),
             section(_summary(facts, room)),
             _fields(_facts_fields(facts, room)),
             *_how_to_rerun(facts, room),
             *_claim(facts, room),
             *_links(facts, room),
+            *_buttons(facts),
             *_footer(facts, room),
         ),
         attachments=(
@@ -228,13 +235,15 @@ def _header(facts: Facts) -> Json:
         head = [f"✅ {words.check_in_back}"]
     elif card.handed_over:
         head = [f"➡️ {words.moved}"]
-    elif card.state is IncidentState.RESOLVED:
+    elif facts.suspect is not None:
+        head = [f"❓ {words.suspect}"]
+    elif facts.over:
         head = [f"✅ {words.resolved}"]
-    elif card.state is IncidentState.STALE:
+    elif facts.stale:
         head = [f"💤 {words.stale}"]
     elif facts.check_in:
         head = [f"⏰ {words.check_in_failed if facts.check_in_failed else words.check_in_missing}", level]
-    elif card.kind is MessageKind.UNDELIVERED or card.owner is None:
+    elif card.kind in {MessageKind.UNDELIVERED, MessageKind.ESCALATED} or card.owner is None:
         head = [level]
     else:
         head = [f"{LEVEL_ICONS[card.severity]} {level}"]
@@ -242,6 +251,9 @@ def _header(facts: Facts) -> Json:
         head.insert(0, f"📭 {words.undelivered}")
     elif card.kind is MessageKind.COPY:
         head.insert(0, f"📄 {words.copy}")
+    elif card.kind is MessageKind.ESCALATED and facts.open:
+        taken = card.acknowledged is not None
+        head.insert(0, f"👤 {words.is_acknowledged}" if taken else f"⏫ {words.escalated}")
     elif card.owner is None and facts.open:
         head.insert(0, f"🧭 {words.orphan}")
     if facts.drill:
@@ -268,14 +280,55 @@ def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:
     """What is unusual about this message standing in this channel."""
     card, words = facts.card, facts.words
     if card.kind is MessageKind.COPY and facts.open:
-        yield section(f"📄 {words.copy_means.format(owner=text.owner(facts, room.word))}")
-    if card.taken_from and facts.open:
-        yield section("\n".join(f"➡️ {line}" for line in _taken(facts, room.word)))
-    if card.handed_to and (facts.open or card.handed_over):
-        yield section("\n".join(f"➡️ {line}" for line in _moved(facts, room.word)))
+        yield section(f"📄 {words.copy_means.format(owner=progress.owner_of(facts, room.word))}")
+    if card.kind is MessageKind.ESCALATED and card.escalation is not None:
+        yield section("\n".join(_escalation(facts, card.escalation, room)))
     if card.undelivered is not None:
         line, fix = refusal(facts, card.undelivered, room.word)
-        yield section(f"{spaced(line, facts.mention)}\n{fix}")
+        called = facts.mention if card.escalation is None else ""  # once
+        yield section(f"{spaced(line, called)}\n{fix}")
+
+
+def _escalation(facts: Facts, taken: CardEscalation, room: _Room) -> Iterator[str]:
+    """Why somebody is called who does not own it, who was before, and what to do about it."""
+    card, words, voice = facts.card, facts.words, Voice(limit=room.word)
+    step = taken.escalation
+    if not facts.open:
+        why = progress.reason(facts, step.reason, count=step.count, at=step.at)
+        told = words.escalated_here if facts.over else words.escalated_here_once
+        yield f"⏫ {told.format(when=facts.moment(step.at), reason=why)}"
+    elif card.acknowledged is not None:
+        by, when = voice.person(facts, card.acknowledged.by), facts.moment(card.acknowledged.at)
+        yield f"👤 {words.taken_already.format(by=by, when=when)}"
+    else:
+        yield spaced(f"*{progress.why_escalated(facts, taken, voice)}*", facts.mention)
+        command = markup.code(f"router incident ack {card.incident}", 80)
+        yield words.take_it if card.buttons else words.take_it_by_command.format(command=command)
+    before = [one for one in card.escalations if one.escalation.at < step.at]
+    if card.first_channel is not None:
+        first = f"#{markup.prose(card.first_channel.name, room.word)}"
+        link = markup.link(card.first_message or "", first, limit=room.url) or first
+        told = words.first_message.format(link=link)
+        who = "; ".join(progress.called(facts, one, voice) for one in before[-room.several :])
+        yield DOT.join([told, *([words.called_before.format(who=who)] if who else [])])
+
+
+def _news(facts: Facts, room: _Room) -> Iterable[Json]:
+    """What changed since it fired: whose it is, who has it, who else was called."""
+    card, lines = facts.card, []
+    if card.taken_from and facts.open and card.assigned is None:
+        lines += [f"➡️ {line}" for line in _taken(facts, room)]
+    if card.handed_to and (facts.open or card.handed_over):
+        lines += [f"➡️ {line}" for line in _moved(facts, room)]
+    lines += progress.news(facts, Voice(limit=room.word), steps=room.several)
+    if lines:
+        yield section("\n".join(lines))
+
+
+def _buttons(facts: Facts) -> Iterable[Json]:
+    block = actions(facts)
+    if block is not None:
+        yield block
 
 
 def refusal(facts: Facts, refused: Undelivered, limit: int) -> tuple[str, str]:
@@ -289,10 +342,57 @@ def refusal(facts: Facts, refused: Undelivered, limit: int) -> tuple[str, str]:
     return line, words.fixes.get(refused.reason, words.fix_other)
 
 
-def _warning(facts: Facts, room: _Room) -> Iterable[Json]:
-    """The one thing that a tired person must not overlook comes before everything that invites to act."""
-    if facts.unsafe and facts.open:
-        yield section(text.warning(facts, word=room.word, when=room.field, strong="*"))
+def _rerun_first(facts: Facts, room: _Room) -> Iterable[Json]:
+    """Whether to run it again, before everything that invites to act: of a job, and of all where it does harm."""
+    words, rerun = facts.words, facts.rerun
+    if not facts.open:
+        return
+    if rerun is None or not facts.card.about_job:
+        told = [text.warning(facts, word=room.word, when=room.field, strong="*")] if facts.unsafe else []
+        if facts.card.about_job:
+            told.append(f"*{words.rerun}:* {words.differs if facts.reruns else words.not_declared}")
+        if told:
+            yield section("\n".join(told))
+        return
+    lines = [spaced(_rerun_line(facts, rerun, room), "" if facts.all_shown else words.of_those_shown)]
+    limits = DOT.join(_rerun_limits(facts, rerun, room))
+    if facts.rerun_too_late:
+        lines.insert(0, f"⌛ *{limits}*")
+    elif limits:
+        lines.append(limits[0].upper() + limits[1:])
+    if rerun.how and not facts.rerun_too_late:
+        lines.append(markup.code_block(rerun.how, room.block) or words.how_in_map)
+    yield section("\n".join(lines))
+
+
+def _rerun_line(facts: Facts, rerun: Rerun, room: _Room) -> str:
+    words = facts.words
+    if rerun.safety is RerunSafety.UNSAFE:
+        return text.warning(facts, word=room.word, when=room.field, strong="*")
+    icon, word, means = words.rerun_icons[rerun.safety], words.reruns[rerun.safety], words.rerun_means[rerun.safety]
+    when = markup.prose(rerun.when or "", room.field)
+    if rerun.safety is RerunSafety.UNKNOWN:
+        return f"*{words.rerun}:* {icon} *{word}{words.colon}{means}.* {words.ask_first}"
+    if rerun.safety is RerunSafety.NOT_NEEDED:
+        return spaced(f"*{words.rerun}:* {icon} *{word}*{words.colon}{means}", when)
+    return f"*{words.rerun}:* {icon} *{word}*{words.colon}{when or means}"
+
+
+def _rerun_limits(facts: Facts, rerun: Rerun, room: _Room) -> list[str]:
+    """Whom to ask first, and until when it helps."""
+    words, until = facts.words, facts.rerun_until
+    if until is not None and facts.rerun_too_late:
+        return [words.rerun_too_late.format(when=facts.moment(until))]
+    ask = words.ask.format(team=markup.prose(rerun.ask, room.word)) if rerun.ask else ""
+    if facts.card.about_job and rerun.safety is RerunSafety.UNSAFE:
+        word = words.reruns[rerun.safety].lower()
+        ask = words.says.format(label=f"*{words.rerun}*", value=f"{word}{words.comma}{ask}" if ask else word)
+    limits = [ask] if ask else []
+    if until is not None:
+        limits.append(words.rerun_until.format(when=facts.moment(until)))
+    elif rerun.recover_within:
+        limits.append(words.recover_within.format(span=markup.prose(rerun.recover_within, room.word)))
+    return limits
 
 
 def _summary(facts: Facts, room: _Room) -> str:
@@ -307,19 +407,26 @@ def _summary(facts: Facts, room: _Room) -> str:
         summary = _labels(facts.first, room)
     if len(facts.summaries) > 1:
         summary = words.more_summaries.format(summary=summary, n=len(facts.summaries) - 1)
-    if card.state is IncidentState.RESOLVED and not card.handed_over:
+    if facts.all_told_resolved and summary:
+        return words.last_words.format(summary=summary)
+    if facts.suspect is not None:
+        heartbeat, lost = markup.code(facts.suspect.heartbeat, room.word), facts.moment(facts.suspect.lost_at)
+        return f"{words.suspect_means.format(heartbeat=heartbeat, when=lost)}\n{summary}".rstrip()
+    if facts.over:
         told = words.last_words.format(summary=summary) if summary else ""
         return spaced(words.fired_for.format(duration=facts.duration), told)
-    if card.state is IncidentState.STALE:
-        return f"{words.stale_means}\n{summary}"
+    if facts.stale:
+        since = words.stale_since.format(when=facts.moment(card.heard_at)) if card.heard_at is not None else ""
+        return f"{spaced(since, words.stale_means)}\n{summary}".rstrip()
     return summary or "–"
 
 
 def _facts_fields(facts: Facts, room: _Room) -> list[tuple[str, str]]:
     card, words = facts.card, facts.words
-    mentioned = facts.mention if card.undelivered is None else ""
+    # Another one than the owner is called by these, where they say why.
+    mentioned = facts.mention if card.undelivered is None and card.kind is not MessageKind.ESCALATED else ""
     fields = [
-        (words.owner, spaced(text.owner(facts, room.word), mentioned)),
+        (words.owner, spaced(progress.owner_of(facts, room.word), mentioned)),
         _severity_field(facts),
     ]
     where = [facts.thing, *facts.places]
@@ -332,10 +439,9 @@ def _facts_fields(facts: Facts, room: _Room) -> list[tuple[str, str]]:
     else:
         fields.append((words.fired, markup.date(facts.since)))
         if card.closed_at is not None:
-            resolved = card.state is IncidentState.RESOLVED and not card.handed_over
-            closed = words.resolved_at if resolved else words.closed
+            closed = words.resolved_at if facts.ended else words.closed
             fields.append((closed, markup.date(card.closed_at)))
-    if facts.open:
+    if facts.open and not card.about_job:
         fields.append((words.rerun, _rerun(facts, room)))
     return fields
 
@@ -369,9 +475,9 @@ def _check_in_fields(facts: Facts, room: _Room) -> Iterable[tuple[str, str]]:
 def _rerun(facts: Facts, room: _Room) -> str:
     """Never `safe` for an alert that nobody declared it for: what differs, or is not shown, is said so."""
     words = facts.words
-    if len(facts.reruns) != 1:
+    rerun = facts.rerun
+    if rerun is None:
         return words.differs if facts.reruns else words.not_declared
-    rerun = facts.reruns[0]
     told = rerun_word(rerun, words)
     if rerun.when and not (facts.unsafe and facts.open):  # the warning on top has said it
         told += f"{words.colon}{markup.prose(rerun.when, room.field // 2)}"
@@ -386,14 +492,10 @@ def rerun_word(rerun: Rerun, words: Words) -> str:
 
 
 def _how_to_rerun(facts: Facts, room: _Room) -> Iterable[Json]:
-    if not facts.open or len(facts.reruns) != 1:
+    rerun, words = facts.rerun, facts.words
+    if not facts.open or rerun is None or facts.card.about_job:
         return
-    rerun, words = facts.reruns[0], facts.words
-    limits = []
-    if rerun.ask:
-        limits.append(words.ask.format(team=markup.prose(rerun.ask, room.word)))
-    if rerun.recover_within:
-        limits.append(words.recover_within.format(span=markup.prose(rerun.recover_within, room.word)))
+    limits = _rerun_limits(facts, rerun, room)
     how = (markup.code_block(rerun.how, room.block) or words.how_in_map) if rerun.how else ""
     if how or limits:
         head = DOT.join([f"*{words.how_to_rerun if how else words.rerun}*", *limits])
@@ -401,15 +503,22 @@ def _how_to_rerun(facts: Facts, room: _Room) -> Iterable[Json]:
 
 
 def _claim(facts: Facts, room: _Room) -> Iterable[Json]:
-    """How an orphan finds its owner: the nearest entries, and what to paste."""
+    """What to paste into the map: where a person said whose it is; and of an orphan, with the nearest entries."""
     help_, words = facts.card.orphan, facts.words
-    if help_ is None or not facts.open:
-        return
+    correction = markup.code_block(facts.card.correction or "", room.block)
+    if correction is not None and (facts.open or facts.card.handed_over):
+        yield section(f"*{words.correct_map}*\n{correction}")
+    elif help_ is not None and facts.open:
+        yield from _claim_of(facts, help_, room)
+
+
+def _claim_of(facts: Facts, help_: OrphanHelp, room: _Room) -> Iterable[Json]:
+    words = facts.words
     lines = []
     stanza = markup.code_block(help_.stanza, room.block)
     if stanza is not None:
         lines.append(f"*{words.claim}*\n{stanza}")
-    for nearest in help_.nearest[:3]:
+    for nearest in help_.nearest[: room.several]:
         entry = f"{markup.prose(nearest.kind, room.word)} {markup.code(nearest.entry, room.word)}"
         where = markup.prose(f"{nearest.file}:{nearest.line}", room.word)
         lines.append(f"{words.nearest}{words.colon}{entry} ({where}) – {markup.prose(nearest.why, room.line)}")
@@ -426,7 +535,7 @@ def _links(facts: Facts, room: _Room) -> Iterable[Json]:
         wanted = [(dashboard, words.dashboard)]
         if facts.check_in:
             wanted.append((alert.annotations.get("link", ""), words.check_in))
-        elif facts.open:
+        elif facts.open or facts.stale or facts.suspect is not None:
             wanted.append((alert.generator_url, words.query))
         if facts.open:
             wanted.append((_silence(facts), words.silence))
@@ -485,14 +594,20 @@ def _footer(facts: Facts, room: _Room) -> Iterable[Json]:
         because = words.because_fallback.format(place=place, revision=revision)
     else:
         entry = markup.code(via.entry, min(room.word, 60))
-        because = words.because.format(stage=words.stages[via.stage], entry=entry, place=place, revision=revision)
+        chosen = {"stage": words.stages[via.stage], "entry": entry, "place": place, "revision": revision}
+        if card.assigned is not None and not card.handed_over:
+            team = markup.prose(card.assigned_instead_of, min(room.word, 40))
+            because = words.because_said.format(team=team, **chosen)
+        else:
+            because = words.because.format(**chosen)
     told = [because, facts.counts]
     if not facts.open:
         told.append(words.counted(words.notices, card.repeats + 1))
-    yield context(DOT.join([*told, reference_of(card.reference)]))
+    drift = []
     if card.drift:
         more = f" {words.and_more.format(n=len(card.drift) - 1)}" if len(card.drift) > 1 else ""
-        yield context(f"⚠️ {markup.prose(card.drift[0], min(room.field, CONTEXT_CEILING - 40))}{more}")
+        drift.append(f"⚠️ {markup.prose(card.drift[0], min(room.field, CONTEXT_CEILING - 40))}{more}")
+    yield context(DOT.join([*told, reference_of(card.reference)]), *drift)
 
 
 def _map(facts: Facts) -> str:
@@ -510,9 +625,9 @@ def reference_of(reference: str) -> str:
 
 def _colour(facts: Facts) -> str:
     card = facts.card
-    if card.state is IncidentState.RESOLVED and not card.handed_over:
+    if facts.over:
         return _GREEN
-    if card.state is IncidentState.STALE or card.handed_over:
+    if not facts.open:
         return _GREY
     if card.owner is None:
         return _BROWN
@@ -522,8 +637,7 @@ def _colour(facts: Facts) -> str:
 def _instances(facts: Facts, room: _Room) -> str:
     """The alerts one by one: what tells them apart, their words, since when."""
     card, words = facts.card, facts.words
-    ended = card.state is IncidentState.RESOLVED and not card.handed_over
-    lines = [words.all_resolved] if ended and facts.total > 1 else []
+    lines = [words.all_resolved] if facts.over and facts.total > 1 else []
     if len(card.alerts) == 1:
         only = card.alerts[0]
         if facts.summaries[0]:  # without one, the labels stand in its place above
@@ -545,7 +659,7 @@ def _instances(facts: Facts, room: _Room) -> str:
 def _line(one: CardAlert, facts: Facts, room: _Room) -> str:
     words = facts.words
     if not one.firing:
-        sign = "✅"
+        sign = "✅" if facts.suspect is None else "❓"
     elif len(facts.severities) > 1:
         sign = LEVEL_ICONS[one.hints.severity]
     else:
@@ -618,12 +732,14 @@ def _metadata_kind(facts: Facts) -> str:
     card = facts.card
     if card.kind is MessageKind.UNDELIVERED:
         return "undelivered"
-    if card.kind is MessageKind.COPY:
-        return "copy"
+    if card.kind in {MessageKind.COPY, MessageKind.ESCALATED}:
+        return str(card.kind)
     if card.handed_over:
         return "moved"
     if facts.checked_in:
         return "checkin_recovered"
+    if facts.suspect is not None:
+        return "suspect"
     if not facts.open:
         return str(card.state)
     if facts.check_in:
@@ -669,7 +785,10 @@ def fits(payload: Payload) -> bool:
         and len(json.dumps(whole)) <= BLOCKS_JSON_CEILING  # as it goes over the wire, six bytes for each non-ASCII unit
         and all(markup.units(field["text"]) <= FIELD_CEILING for block in whole for field in block.get("fields", ()))
         and all(
-            markup.units(element["text"]) <= CONTEXT_CEILING for block in whole for element in block.get("elements", ())
+            markup.units(element["text"]) <= CONTEXT_CEILING
+            for block in whole
+            if block.get("type") == "context"
+            for element in block["elements"]
         )
     )
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from router.core.digests import DigestCard, DigestLine
-from router.core.model import IncidentState, Language, MessageKind, Rerun, RerunSafety, Stage
-from router.notify import markup, text
+from router.core.model import Language, MessageKind, Rerun, RerunSafety, Stage
+from router.notify import markup, progress, text
 from router.notify.blocks import (
     LEVEL_ICONS,
     Json,
@@ -50,6 +50,7 @@ _ROOMS = (
     _Room(title=40, word=24, when=0, url=100, since=False),
     _Room(title=40, word=24, when=0, url=0, since=False),
     _Room(title=12, word=8, when=0, url=0, since=False, signs_only=True),
+    _Room(title=8, word=8, when=0, url=0, since=False, signs_only=True),
 )
 _TEXT_ROOMS = (
     _Room(title=80, word=60, when=0, url=300),
@@ -150,7 +151,9 @@ def _header(digest: _Digest) -> Json:
 def _sign(digest: _Digest) -> str:
     if digest.open:
         return "📦"
-    return "💤" if any(line.card.state is IncidentState.STALE for line in digest.lines) else "✅"
+    if any(line.facts.stale for line in digest.lines):
+        return "💤"
+    return "❓" if any(line.facts.suspect for line in digest.lines) else "✅"
 
 
 def _severity(digest: _Digest) -> str:
@@ -232,8 +235,29 @@ def _line(line: _Line, digest: _Digest, room: _Room) -> str:
     what = spaced(
         _line_sign(line, digest.words, room), name, _about(line, room, tick=True), _whose(line, digest, room), counted
     )
-    told = _to_act(line, digest, room) if line.open else _end(line, digest, room)
+    told = [*_done(line, room), *_to_act(line, digest, room)] if line.open else _end(line, digest, room)
     return _DOT.join([what, *told, reference_of(line.card.reference)])
+
+
+def _done(line: _Line, room: _Room) -> Iterator[str]:
+    marks = list(_marks(line))
+    if room.signs_only:
+        yield from (sign for sign, _ in marks[:1])
+    else:
+        yield from (f"{sign} {mark}" for sign, mark in marks)
+
+
+def _marks(line: _Line) -> Iterator[tuple[str, str]]:
+    """What people and timers did about it, a sign and a word each; first what matters most to whoever reads it."""
+    card, marks = line.card, line.facts.words.marks
+    if card.acknowledged is not None:
+        yield "👤", marks["acknowledged"]
+    if card.snoozed is not None:
+        yield "⏸️", marks["snoozed"]
+    if card.flaps:
+        yield "🎢", marks["flapping"]
+    if card.escalations:
+        yield "⏫", marks["escalated"]
 
 
 def _line_sign(line: _Line, words: Words, room: _Room) -> str:
@@ -242,9 +266,11 @@ def _line_sign(line: _Line, words: Words, room: _Room) -> str:
         return f"➡️ {words.moved}"
     if facts.checked_in:
         return f"✅ {words.check_in_back}"
-    if card.state is IncidentState.RESOLVED:
+    if facts.suspect is not None:
+        return f"❓ {words.suspect}"
+    if facts.over:
         return "✅"
-    if card.state is IncidentState.STALE:
+    if facts.stale:
         return f"💤 {words.stale}"
     icon = LEVEL_ICONS[card.severity]
     if facts.check_in:
@@ -287,12 +313,12 @@ def _whose(line: _Line, digest: _Digest, room: _Room) -> str:
             reason=markup.prose(refused.reason, room.word),
         )
     elif line.for_information:
-        owner = words.says.format(label=words.owner, value=text.owner(line.facts, room.word))
+        owner = words.says.format(label=words.owner, value=progress.owner_of(line.facts, room.word))
         sign, told = "📄", f"{words.lead_copy}{words.comma}{owner}"
     elif card.owner is None:
         sign, told = "🧭", words.lead_orphan
     else:
-        sign, told = "", text.owner(line.facts, room.word) if len(digest.owners) > 1 else ""
+        sign, told = "", progress.owner_of(line.facts, room.word) if len(digest.owners) > 1 else ""
     return sign if room.signs_only else f"{sign} {told}".strip()
 
 
@@ -335,7 +361,7 @@ def _end(line: _Line, digest: _Digest, room: _Room) -> Iterator[str]:
     card, words = line.card, digest.words
     if card.handed_over and card.handed_to:
         yield f"#{markup.prose(card.handed_to[-1].channel.name, room.word)}"
-    elif card.state is IncidentState.RESOLVED and card.closed_at is not None:
+    elif line.facts.ended and card.closed_at is not None:
         yield words.ended.format(when=digest.when(card.closed_at))
         yield words.lasted.format(duration=line.facts.duration)
 
@@ -397,6 +423,8 @@ def _spoken(line: _Line, digest: _Digest, room: _Room) -> str:
         parts.append(f"×{line.card.firing}")
     if line.own_message:
         parts.append(words.own_message)
+    if line.open and not room.signs_only:
+        parts.extend(mark for _, mark in _marks(line))
     if line.to_act:
         if line.facts.deadline:
             parts.append(words.respond_until.format(deadline=line.facts.deadline))

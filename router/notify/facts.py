@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from router.core.enrichment import parse_duration, zone_of
 from router.core.message_card import Card, CardAlert
-from router.core.model import IncidentState, MessageKind, RerunSafety, Source
+from router.core.model import IncidentState, MessageKind, Rerun, RerunSafety, Source
 from router.notify import markup
 from router.notify.words import words_in
 
@@ -27,14 +27,21 @@ SUMMARIES = ("summary", "description", "message")
 
 
 class Facts:
-    """One card, looked at once. `mention`, `counts`, `deadline`, `duration` and `when` are safe, the rest is raw."""
+    """One card, looked at once. `mention`, `counts`, `duration` and what is a time are safe, the rest is raw."""
 
     def __init__(self, card: Card) -> None:
         self.card = card
         self.words = words_in(card.language)
+        self._zone = zone_of(card.timezone)
         self.open = card.state is IncidentState.OPEN
+        self.ended = card.state is IncidentState.RESOLVED and not card.handed_over
+        self.suspect = card.suspect if self.ended else None
+        self.over = self.ended and self.suspect is None
+        self.stale = card.state is IncidentState.STALE
+        # Only what the sender left out may still fire.
+        self.all_told_resolved = self.open and not card.firing and bool(card.truncated)
         self.check_in = card.source is Source.HONEYBADGER
-        self.checked_in = self.check_in and card.state is IncidentState.RESOLVED and not card.handed_over
+        self.checked_in = self.check_in and self.over
         # While something fires, what already resolved says nothing about what to do.
         self.active: Sequence[CardAlert] = [shown for shown in card.alerts if shown.firing] or card.alerts
         self.first: CardAlert | None = self.active[0] if self.active else None
@@ -51,8 +58,9 @@ class Facts:
         self.severities = {shown.hints.severity for shown in self.active}
         self.unsafe = [shown for shown in self.active if shown.hints.rerun.safety is RerunSafety.UNSAFE]
         self.since = min((shown.since for shown in self.active if shown.since is not None), default=card.opened_at)
-        # A copy is for information, and the end of an incident calls nobody.
-        calls = self.open and card.kind is not MessageKind.COPY
+        # A copy is for information, and the end of an incident calls nobody; nor does a step that comes too late.
+        taken = card.kind is MessageKind.ESCALATED and card.acknowledged is not None
+        calls = self.open and card.kind is not MessageKind.COPY and not taken
         self.mention = markup.mention(card.mention) if card.mention is not None and calls else ""
 
     @property
@@ -87,32 +95,50 @@ class Facts:
 
     @property
     def deadline(self) -> str | None:
-        """14:05 JST, with the date where that is not the day on which the incident opened. None: no deadline."""
-        until = self._until
-        if until is None:
-            return None
-        name = until.tzname() or ""
-        if not name.isalpha():  # +03: this zone has no letters of its own
-            name = f"UTC{name}"
-        return f"{until:{'%H:%M' if self.due_today else '%Y-%m-%d %H:%M'}} {name}"
+        """Until when somebody has to react, on the team's clock. None: no deadline."""
+        return self.clock(self.card.respond_until) if self.card.respond_until is not None else None
 
     @property
     def due_today(self) -> bool:
         """Whether the deadline is, for the team, on the day on which the incident opened."""
-        until = self._until
-        return until is not None and until.date() == self.card.opened_at.astimezone(until.tzinfo).date()
+        return self.card.respond_until is not None and self._on_first_day(self.card.respond_until)
+
+    def clock(self, instant: datetime) -> str:
+        """14:05 JST, the team's own time; with the date where that is not the day on which the incident opened."""
+        there = instant.astimezone(self._zone)
+        name = there.tzname() or ""
+        if not name.isalpha():  # +03: this zone has no letters of its own
+            name = f"UTC{name}"
+        return f"{there:{'%H:%M' if self._on_first_day(there) else '%Y-%m-%d %H:%M'}} {name}"
+
+    def moment(self, instant: datetime) -> str:
+        """An instant on the team's clock, and on the reader's."""
+        return f"{self.clock(instant)} ({markup.date(instant, day=not self._on_first_day(instant))})"
+
+    def _on_first_day(self, instant: datetime) -> bool:
+        zone = self._zone
+        return instant.astimezone(zone).date() == self.card.opened_at.astimezone(zone).date()
 
     @property
-    def _until(self) -> datetime | None:
-        card = self.card
-        if card.respond_until is None:
+    def rerun(self) -> Rerun | None:
+        """What all of them share; None where they differ, or nothing is known of any."""
+        return self.reruns[0] if len(self.reruns) == 1 else None
+
+    @property
+    def rerun_until(self) -> datetime | None:
+        """After when running it again does not help any more. None: nobody said, or not as a duration."""
+        if self.rerun is None or self.rerun.recover_within is None:
             return None
         try:
-            zone = ZoneInfo(card.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            # The map was checked where it was written; the time zones of this machine may be older.
-            zone = ZoneInfo("UTC")
-        return card.respond_until.astimezone(zone)
+            return self.since + parse_duration(self.rerun.recover_within).total
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def rerun_too_late(self) -> bool:
+        """Whether it was so when it was last told."""
+        until, heard_at = self.rerun_until, self.card.heard_at
+        return until is not None and heard_at is not None and heard_at >= until
 
     def when(self, instant: datetime) -> str:
         """An instant beside `since`, which says the day."""

@@ -15,6 +15,7 @@ from router.core.model import Mention
 CUT = "…"
 _GROUP_ID = re.compile(r"S[A-Z0-9]{6,}")
 _PERSON_ID = re.compile(r"[UW][A-Z0-9]{8,}")
+_LONGEST_ID = 30
 _URL_UNCHANGED = "%:/?#[]@!$&'()*+,;=-._~"  # what RFC 3986 allows; the rest, with <>|" and blanks, is percent-encoded
 
 # Characters that reverse or reorder what is read; joiners (U+200C, U+200D) stay, emoji and Persian need them.
@@ -130,6 +131,11 @@ def mention(who: Mention) -> str:
     if _PERSON_ID.fullmatch(who.handle):
         return f"<@{who.handle}>"
     return prose(who.handle, 80)
+
+
+def person(id: str) -> str | None:
+    """The token that shows the name of a Slack user, and calls that one where it is posted; None for what is no id."""
+    return f"<@{id}>" if _PERSON_ID.fullmatch(id) and len(id) <= _LONGEST_ID else None
 
 
 def _escape(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from router.core.history import EscalationReason, Event
 from router.core.model import Cause, Language, Level, RerunSafety, Stage
 
 
@@ -24,8 +25,11 @@ class Words:
     levels: Mapping[Level, str]
     resolved: str
     stale: str
+    suspect: str
     moved: str
     orphan: str
+    escalated: str
+    is_acknowledged: str
     undelivered: str
     copy: str
     drill: str
@@ -53,12 +57,16 @@ class Words:
     reruns: Mapping[RerunSafety, str]
     colon: str
     comma: str
+    rerun_means: Mapping[RerunSafety, str]  # apart from what is unsafe: of that a warning says it
+    ask_first: str
     do_not_rerun: str
     do_not_rerun_some: str
     how_to_rerun: str
     how_in_map: str
     ask: str
     recover_within: str
+    rerun_until: str
+    rerun_too_late: str
     differs: str
     of_those_shown: str
     # links
@@ -75,13 +83,54 @@ class Words:
     late: str
     arrived: str
     more_summaries: str
+    stale_since: str
     stale_means: str
+    suspect_means: str
     copy_means: str
     drill_means: str
     moved_to: str
     moved_to_nobody: str
     taken_from: str
     claimed: str
+    # what people and timers did
+    colleague: str
+    acknowledged: str
+    snoozed: str
+    flapping: str
+    flapped: str
+    partial: str
+    all_told_resolved: str
+    said_yours: str
+    said_yours_of_nobody: str
+    said_not_yours: str
+    correct_map: str
+    escalation_reasons: Mapping[EscalationReason, str]
+    fired_again: str
+    escalation_whys: Mapping[EscalationReason, str]
+    fires_again_why: str
+    lead_of: str
+    escalated_to: str
+    first_message: str
+    called_before: str
+    take_it: str
+    take_it_by_command: str
+    taken_already: str
+    escalated_here: str
+    escalated_here_once: str
+    # the thread
+    happenings: Mapping[Event, str]
+    lead_called: str
+    still_nobodys: str
+    snooze_ended: str
+    named_above: str
+    more_happenings: str
+    # buttons
+    acknowledge: str
+    not_ours: str
+    whose: str
+    snooze: str
+    snooze_changes: str
+    snooze_spans: Mapping[str, str]  # by the value of the option
     refused: str
     fixes: Mapping[str, str]  # by Slack's word
     fix_other: str
@@ -96,6 +145,7 @@ class Words:
     # footer
     because: str
     because_fallback: str
+    because_said: str
     map: str
     map_since: str
     stages: Mapping[Stage, str]
@@ -111,12 +161,14 @@ class Words:
     lead_repeated: str
     lead_resolved: str
     lead_stale: str
+    lead_suspect: str
     lead_moved: str
     lead_missing: str
     lead_failed: str
     lead_back: str
     lead_orphan: str
     lead_undelivered: str
+    lead_escalated: str
     lead_copy: str
     says: str  # a label and its value
     # notices about the router's own input
@@ -126,6 +178,8 @@ class Words:
     the_map: str
     the_database: str
     over: str
+    heartbeat_back: str
+    happened: str
     times: str
     error: str
     first: str
@@ -145,6 +199,7 @@ class Words:
     nothing_dropped: str
     not_said: str
     own_message: str
+    marks: Mapping[str, str]  # of a line of a digest
     refused_by: str
     unowned: str
     # a message whose first post may have been taken
@@ -185,8 +240,11 @@ ENGLISH = Words(
     },
     resolved="RESOLVED",
     stale="NO NEWS",
+    suspect="MAY NOT BE OVER",
     moved="MOVED",
     orphan="NO OWNER",
+    escalated="ESCALATED",
+    is_acknowledged="ACKNOWLEDGED",
     undelivered="UNDELIVERED",
     copy="COPY",
     drill="DRILL",
@@ -224,12 +282,21 @@ ENGLISH = Words(
     },
     colon=": ",
     comma=", ",
+    rerun_means={
+        RerunSafety.SAFE: "it may be run again",
+        RerunSafety.CONDITIONAL: "only if you know that it does no harm",
+        RerunSafety.NOT_NEEDED: "the next run supersedes it",
+        RerunSafety.UNKNOWN: "not declared",
+    },
+    ask_first="Ask before you run it again.",
     do_not_rerun="Do not rerun blindly.",
     do_not_rerun_some="Do not rerun all of these blindly.",
     how_to_rerun="How to rerun",
     how_in_map="the command is too long for Slack: see `how` of this job in the map",
     ask="ask {team}",
     recover_within="recover within {span}",
+    rerun_until="Rerunning helps until {when}",
+    rerun_too_late="Too late to rerun, since {when}",
     differs="differs by alert",
     of_those_shown="(of the alerts shown)",
     runbook="Runbook",
@@ -244,13 +311,76 @@ ENGLISH = Words(
     late="Arrived *{duration} late*.",
     arrived="Arrived.",
     more_summaries="{summary}  _(+{n} different, below)_",
-    stale_means="Nothing was heard of it for long. It may be over or not: look before you close it.",
+    stale_since="*Nothing was heard of it since {when}.*",
+    stale_means="It may be over or not: look whether it still fires. If it is told again, this message says so.",
+    suspect_means="*It was told to be resolved while the heartbeat {heartbeat} was lost, since {when}.* "
+    "The alarm itself was broken then, so it may go on: look before you trust it.",
     copy_means="For information only: {owner} is called, you are not.",
     drill_means="Sent by `router drill`; nothing is broken.",
     moved_to="{n} alert{s} moved to {team}, {channel}: the ownership map changed.",
     moved_to_nobody="{n} alert{s} moved to {channel}: by the changed ownership map nobody owns this any more.",
     taken_from="{n} alert{s} taken over from {team}, {channel}: the ownership map changed.",
     claimed="{n} alert{s} had no owner, in {channel}: now the ownership map names one.",
+    colleague="a colleague",
+    acknowledged="*Acknowledged* by {by} at {when}. Nobody else is called.",
+    snoozed="*Snoozed* until {when} by {by}. Nobody else is called until then.",
+    flapping="*Fires again and again:* {n} more time{s} since that was noticed, and only counted.",
+    flapped="*It fired again and again,* {n} more time{s} since that was noticed: it may come back.",
+    partial="*Not all is shown:* the sender left out {n} more alert{s}.",
+    all_told_resolved="*All that was told is resolved, but the sender left out {n} more:* it may go on. "
+    "Look where the alerts come from.",
+    said_yours="*{by} of {team} said that this is yours, not theirs.*",
+    said_yours_of_nobody="*{by} said that this is yours.* By the map it is nobody's.",
+    said_not_yours="{n} alert{s} went to {team}, {channel}: {by} said that this is theirs.",
+    correct_map="If so, correct the map:",
+    escalation_reasons={
+        EscalationReason.UNACKNOWLEDGED: "unacknowledged for {duration}",
+        EscalationReason.REPEATED: "told again {n} times in {duration}, and still firing",
+        EscalationReason.ORPHANED: "without an owner for {duration}",
+    },
+    fired_again="it came again {n} times",
+    escalation_whys={
+        EscalationReason.UNACKNOWLEDGED: "Nobody of {owner} acknowledged this for {duration}.",
+        EscalationReason.REPEATED: "{owner} was told again {n} times in {duration}, and this still fires.",
+        EscalationReason.ORPHANED: "Still nobody's after {duration}: no team said that this is theirs.",
+    },
+    fires_again_why="This comes again and again, {n} times until now. {owner} has it.",
+    lead_of="the lead of {team}",
+    escalated_to="*Escalated* to {who} at {when}: {reason}.",
+    first_message="First message: {link}",
+    called_before="Called before: {who}",
+    take_it="Take it, or find somebody who does: *Acknowledge* stops the next step.",
+    take_it_by_command="Take it, or find somebody who does. This stops the next step: {command}",
+    taken_already="*Acknowledged* by {by} at {when}: nothing is left to do here.",
+    escalated_here="It was escalated here at {when}: {reason}. Nothing is left to do.",
+    escalated_here_once="It was escalated here at {when}: {reason}.",
+    happenings={
+        Event.JOINED: "*{n} more alert{s}*",
+        Event.REPEATED: "*Still firing after {duration}*, notice {n}",
+        Event.WORSE: "*Worse:* now {level}.",
+        Event.FLAPPING: "*Fires again and again:* {n} times until now. From here on it is only counted.",
+        Event.ESCALATED: "*Escalated* to {who}: {reason}.",
+        Event.ACKNOWLEDGED: "*Acknowledged* by {by}. Nobody else is called.",
+        Event.SNOOZED: "*Snoozed* until {when} by {by}. Nobody else is called until then.",
+        Event.SNOOZE_OVER: "*The snooze is over,* and it still fires.",
+        Event.DISOWNED: "*It is {team}'s,* says {by}.",
+        Event.STALE: "*No news:* it was not told again when it should have been. It may be over or not.",
+        Event.HEARD_AGAIN: "*Heard of again:* it still fires.",
+        Event.RESOLVED: "*Resolved* after {duration}.",
+        Event.SUPERSEDED_RUN: "*Over:* a newer run of the job succeeded at {when}.",
+        Event.SUSPECT: "*May not be over:* it ended while the heartbeat {heartbeat} was lost.",
+    },
+    lead_called="*The lead of {team} is called:* {reason}.",
+    still_nobodys="*Still nobody's:* {reason}. Find who knows about it, and say whose it is.",
+    snooze_ended="*{by} ended the snooze;* it still fires.",
+    named_above="a colleague, named on the message above",
+    more_happenings="… {n} more …",
+    acknowledge="Acknowledge",
+    not_ours="Not ours: whose?",
+    whose="Whose is it?",
+    snooze="Snooze",
+    snooze_changes="Snoozed",
+    snooze_spans={"1h": "for 1 hour", "4h": "for 4 hours", "1d": "for 1 day", "wake": "End the snooze"},
     refused="{channel} of {team} refused the message: {reason}.",
     fixes={
         "is_archived": "Unarchive it, or give the team another channel in the map.",
@@ -268,6 +398,7 @@ ENGLISH = Words(
     nearest="Nearest",
     because="Owner by {stage} {entry} ({place}, {revision})",
     because_fallback="No entry of the map fits ({place}, {revision})",
+    because_said="Owner by a person's word; by the map {team}, {stage} {entry} ({place}, {revision})",
     map="map {revision}",
     map_since="{revision} since {when}",
     stages={
@@ -290,12 +421,14 @@ ENGLISH = Words(
     lead_repeated="{level} still firing (notified {n} times): {what}",
     lead_resolved="Resolved after {duration}: {what}",
     lead_stale="No news: {what}",
+    lead_suspect="Told resolved, but it may not be over: {what}",
     lead_moved="Moved: {what}",
     lead_missing="Missed check-in: {what}",
     lead_failed="Check-in failed: {what}",
     lead_back="Check-in received: {what}",
     lead_orphan="No owner",
     lead_undelivered="Could not deliver to {team}: Slack says {reason} for {channel}",
+    lead_escalated="Escalated",
     lead_copy="For information only",
     says="{label}: {value}",
     notice_headers={
@@ -305,6 +438,7 @@ ENGLISH = Words(
         Cause.UNDELIVERABLE: "NOT SHOWN",
         Cause.MAP_REJECTED: "MAP REFUSED",
         Cause.RESTORED: "RESTORED",
+        Cause.HEARTBEAT: "ALARM BROKEN",
     },
     notice_means={
         Cause.UNREADABLE_ALERTS: "Some alerts of a notification could not be read and reached nobody; the others did.",
@@ -314,11 +448,15 @@ ENGLISH = Words(
         Cause.MAP_REJECTED: "A new ownership map is broken. The old one stays in force until this is repaired.",
         Cause.RESTORED: "The router goes on from a backup. What it was told after the backup it does not know, and "
         "messages may show an older state. What waited to be posted then is kept as dead letters: `router dead list`",
+        Cause.HEARTBEAT: "*The alert that always fires has stopped: other alerts may fire, and nobody hears of them.* "
+        "Look whether that Prometheus and its Alertmanager run and reach the router. It is over when this beats again.",
     },
     source="Source",
     the_map="ownership map",
     the_database="database",
     over="OVER:",
+    heartbeat_back="It beats again: alerts are heard. What ended meanwhile says that it may not be over: look at it.",
+    happened="What happened",
     times="Times",
     error="Error",
     first="First",
@@ -337,6 +475,12 @@ ENGLISH = Words(
     nothing_dropped="Nothing was dropped. More about a line, by its ref: {where}",
     not_said="Where a line says nothing of it: no deadline, no runbook.",
     own_message="has its own message",
+    marks={
+        "acknowledged": "acknowledged",
+        "snoozed": "snoozed",
+        "flapping": "fires again and again",
+        "escalated": "escalated",
+    },
     refused_by="{channel} of {team}, {reason}",
     unowned="{n} without an owner: find who knows about them, and name that team in the ownership map.",
     resent="(resend) Slack's answer to the first post was lost: this may stand here twice.",
@@ -358,8 +502,11 @@ JAPANESE = Words(
     },
     resolved="解決",
     stale="続報なし",
+    suspect="未解決の恐れ",
     moved="担当変更",
     orphan="担当なし",
+    escalated="エスカレーション",
+    is_acknowledged="対応中",
     undelivered="未配信",
     copy="写し",
     drill="訓練",
@@ -391,12 +538,21 @@ JAPANESE = Words(
     },
     colon=": ",
     comma="、",
+    rerun_means={
+        RerunSafety.SAFE: "再実行できます",
+        RerunSafety.CONDITIONAL: "害がないと分かる場合のみ",
+        RerunSafety.NOT_NEEDED: "次回の実行で補われます",
+        RerunSafety.UNKNOWN: "宣言なし",
+    },
+    ask_first="再実行の前に確認してください。",
     do_not_rerun="安易に再実行しないこと。",
     do_not_rerun_some="すべてを安易に再実行しないこと。",
     how_to_rerun="再実行の方法",
     how_in_map="コマンドが長すぎるため表示できません。マップのこのジョブの `how` を参照",
-    ask="{team} に確認",
+    ask="確認先 {team}",
     recover_within="{span} 以内に復旧",
+    rerun_until="再実行は {when} まで有効",
+    rerun_too_late="{when} 以降、再実行は手遅れ",
     differs="アラートごとに異なる",
     of_those_shown="（表示中のアラートについて）",
     runbook="手順書",
@@ -411,13 +567,77 @@ JAPANESE = Words(
     late="*{duration} 遅れ* で到着。",
     arrived="到着しました。",
     more_summaries="{summary}  _（他に {n} 種、下記）_",
-    stale_means="長い間、続報がありません。終わったかどうかは不明です。閉じる前に確認してください。",
+    stale_since="*{when} から続報がありません。*",
+    stale_means="終わったかどうかは不明です。発生中かどうかを確認してください。"
+    "再び通知が届けば、このメッセージに表示します。",
+    suspect_means="*解決の通知は、ハートビート {heartbeat} の停止中（{when} から）に届きました。* "
+    "監視自体が止まっていたため、続いている恐れがあります。確認してください。",
     copy_means="参考の写しです。呼び出し先は {owner} で、このチャンネルではありません。",
     drill_means="`router drill` が送ったもので、障害は起きていません。",
     moved_to="マップの変更により、アラート {n} 件の担当が {team}（{channel}）に変わりました。",
     moved_to_nobody="マップの変更により、アラート {n} 件の担当がなくなり、{channel} に移りました。",
     taken_from="マップの変更により、{team}（{channel}）からアラート {n} 件を引き継ぎました。",
     claimed="アラート {n} 件は担当なし（{channel}）でしたが、マップの変更により担当が決まりました。",
+    colleague="担当者",
+    acknowledged="*対応中*: {by}（{when}）。他の人は呼び出しません。",
+    snoozed="{when} まで *スヌーズ*: {by}。それまで他の人は呼び出しません。",
+    flapping="*発生と解決の繰り返し:* 検知後さらに {n} 回。以後は回数のみ数えます。",
+    flapped="*発生と解決を繰り返しました:* 検知後さらに {n} 回。再発の恐れがあります。",
+    partial="*一部のみ表示:* 送信側が他に {n} 件を省略しました。",
+    all_told_resolved="*通知されたものはすべて解決しましたが、他に {n} 件が省略されています。* "
+    "続いている恐れがあります。送信元を確認してください。",
+    said_yours="*{team} の {by} が、自チームではなくこのチームの担当だと回答しました。*",
+    said_yours_of_nobody="*{by} が、このチームの担当だと回答しました。* マップには担当がありません。",
+    said_not_yours="アラート {n} 件を {team}（{channel}）に移しました: {by} の回答による。",
+    correct_map="正しければ、マップを修正:",
+    escalation_reasons={
+        EscalationReason.UNACKNOWLEDGED: "{duration} 応答なし",
+        EscalationReason.REPEATED: "{duration} で再通知 {n} 回、なお発生中",
+        EscalationReason.ORPHANED: "{duration} 担当なし",
+    },
+    fired_again="{n} 回再発",
+    escalation_whys={
+        EscalationReason.UNACKNOWLEDGED: "{owner} の誰も {duration} 応答していません。",
+        EscalationReason.REPEATED: "{owner} に {duration} で {n} 回再通知しましたが、なお発生中です。",
+        EscalationReason.ORPHANED: "{duration} たっても担当が決まりません。",
+    },
+    fires_again_why="これまでに {n} 回再発しています。担当は {owner} です。",
+    lead_of="{team} のリーダー",
+    escalated_to="{who} に *エスカレーション*（{when}）: {reason}。",
+    first_message="最初のメッセージ: {link}",
+    called_before="呼び出し済み: {who}",
+    take_it="引き受けるか、担当を探してください。*対応する* を押すと次の段階に進みません。",
+    take_it_by_command="引き受けるか、担当を探してください。次の段階を止めるには: {command}",
+    taken_already="*対応中*: {by}（{when}）。ここでの対応は不要です。",
+    escalated_here="{when} にここへエスカレーションされました: {reason}。対応は不要です。",
+    escalated_here_once="{when} にここへエスカレーションされました: {reason}。",
+    happenings={
+        Event.JOINED: "*アラート {n} 件追加*",
+        Event.REPEATED: "*{duration} 継続中*、通知 {n} 回目",
+        Event.WORSE: "*悪化:* 重要度 {level}",
+        Event.FLAPPING: "*発生と解決の繰り返し:* これまでに {n} 回。以後は回数のみ数えます。",
+        Event.ESCALATED: "{who} に *エスカレーション*: {reason}。",
+        Event.ACKNOWLEDGED: "*対応中*: {by}。他の人は呼び出しません。",
+        Event.SNOOZED: "{when} まで *スヌーズ*: {by}。それまで他の人は呼び出しません。",
+        Event.SNOOZE_OVER: "*スヌーズ終了:* なお発生中です。",
+        Event.DISOWNED: "*担当は {team}* と {by} が回答しました。",
+        Event.STALE: "*続報なし:* 届くはずの通知がありません。終わったかどうかは不明です。",
+        Event.HEARD_AGAIN: "*続報あり:* なお発生中です。",
+        Event.RESOLVED: "*解決*、継続時間 {duration}。",
+        Event.SUPERSEDED_RUN: "*終了:* このジョブの新しい実行が {when} に成功しました。",
+        Event.SUSPECT: "*未解決の恐れ:* ハートビート {heartbeat} の停止中に終了しました。",
+    },
+    lead_called="*{team} のリーダーを呼び出します:* {reason}。",
+    still_nobodys="*担当が決まっていません:* {reason}。詳しい人を探し、担当チームを決めてください。",
+    snooze_ended="*{by} がスヌーズを終了:* なお発生中です。",
+    named_above="上のメッセージに記載の担当者",
+    more_happenings="… 他 {n} 件 …",
+    acknowledge="対応する",
+    not_ours="担当外: どのチーム？",
+    whose="どのチーム？",
+    snooze="スヌーズ",
+    snooze_changes="スヌーズ中",
+    snooze_spans={"1h": "1 時間", "4h": "4 時間", "1d": "1 日", "wake": "スヌーズを終了"},
     refused="{team} の {channel} に配信できません: {reason}",
     fixes={
         "is_archived": "アーカイブを解除するか、マップでチームのチャンネルを変更してください。",
@@ -435,6 +655,7 @@ JAPANESE = Words(
     nearest="近い項目",
     because="担当の根拠: {stage} {entry}（{place}、{revision}）",
     because_fallback="マップに該当する項目がありません（{place}、{revision}）",
+    because_said="担当の根拠: 人の回答。マップでは {team}、{stage} {entry}（{place}、{revision}）",
     map="マップ {revision}",
     map_since="{revision}、{when} から",
     stages={
@@ -457,12 +678,14 @@ JAPANESE = Words(
     lead_repeated="【{level}・継続中、通知 {n} 回】{what}",
     lead_resolved="【解決、継続時間 {duration}】{what}",
     lead_stale="【続報なし】{what}",
+    lead_suspect="【未解決の恐れ】{what}",
     lead_moved="【担当変更】{what}",
     lead_missing="【チェックインなし】{what}",
     lead_failed="【チェックイン失敗】{what}",
     lead_back="【チェックイン到着】{what}",
     lead_orphan="担当なし",
     lead_undelivered="{team} に配信できません: {channel}、Slack の応答 {reason}",
+    lead_escalated="エスカレーション",
     lead_copy="参考の写し",
     says="{label}: {value}",
     notice_headers={
@@ -472,6 +695,7 @@ JAPANESE = Words(
         Cause.UNDELIVERABLE: "表示できないインシデント",
         Cause.MAP_REJECTED: "マップの読み込み拒否",
         Cause.RESTORED: "バックアップから復元",
+        Cause.HEARTBEAT: "監視の停止",
     },
     notice_means={
         Cause.UNREADABLE_ALERTS: "通知の一部のアラートを解読できず、誰にも届いていません。残りは処理しました。",
@@ -481,11 +705,16 @@ JAPANESE = Words(
         Cause.MAP_REJECTED: "新しいマップに誤りがあります。修正されるまで、前のマップのまま動きます。",
         Cause.RESTORED: "ルーターはバックアップの状態から再開しました。バックアップ後の通知は失われ、メッセージは"
         "古い状態を示すことがあります。投稿待ちだったものはデッドレターとして保存されています: `router dead list`",
+        Cause.HEARTBEAT: "*常に発生しているはずのアラートが止まりました。"
+        "障害が起きても誰にも届かない恐れがあります。* "
+        "この Prometheus と Alertmanager が動き、ルーターに届くか確認してください。再び届けば解消です。",
     },
     source="送信元",
     the_map="オーナーシップマップ",
     the_database="データベース",
     over="解消:",
+    heartbeat_back="再び届いています。停止中に終了したものには「未解決の恐れ」と表示しました。確認してください。",
+    happened="状況",
     times="回数",
     error="エラー",
     first="最初",
@@ -504,6 +733,12 @@ JAPANESE = Words(
     nothing_dropped="破棄したものはありません。各行の詳細は ref で: {where}",
     not_said="記載のない行: 期限なし、手順書なし。",
     own_message="個別のメッセージあり",
+    marks={
+        "acknowledged": "対応中",
+        "snoozed": "スヌーズ中",
+        "flapping": "発生と解決の繰り返し",
+        "escalated": "エスカレーション済み",
+    },
     refused_by="{team} の {channel}、{reason}",
     unowned="担当なし {n} 件: 詳しい人を探し、マップに担当チームを追加してください。",
     resent="（再送）最初の投稿への Slack の応答が失われました。二重に表示されている場合があります。",

@@ -1,10 +1,21 @@
 """Cards as the core writes them, one of each kind. Factories show only what matters to a test."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from router.core.message_card import Card, CardAlert
+from router.core.history import (
+    Acknowledgement,
+    Assignment,
+    Escalation,
+    EscalationReason,
+    Event,
+    Happening,
+    Snooze,
+    Suspicion,
+)
+from router.core.message_card import Card, CardAlert, CardEscalation, Handover
 from router.core.model import (
     Alert,
     AlertStatus,
@@ -47,6 +58,15 @@ CONDITIONAL = Rerun(
     ask="payments",
     recover_within="2d",
 )
+
+
+LEAD = "U0LEADPAY1"
+PAYMENTS = Channel(name="payments-alerts", id="C0PAYALERT")
+COMMERCE = Channel(name="commerce", id="C0COMMERCE")
+ORPHANS = Channel(name="ops-orphans", id="C0ORPHANS1")
+ACKNOWLEDGED = Acknowledgement(by=LEAD, at=NOW + timedelta(minutes=7))
+SNOOZED = Snooze(by=LEAD, at=NOW, until=NOW + timedelta(hours=4))
+SUSPICION = Suspicion(heartbeat="Watchdog of prod-eu", lost_at=NOW + timedelta(minutes=20))
 
 
 def hints(*, rerun: Rerun = SAFE, runbook: str | None = RUNBOOK, severity: Level = Level.CRITICAL) -> Hints:
@@ -120,6 +140,9 @@ def card(**changed: Any) -> Card:  # Any: the fields of Card
         "timezone": "Asia/Tokyo",
         "reference": "0nbrxr3v00a2m",
         "sender": "https://alertmanager.example.com",
+        "incident": "0nbrxr3v00a2m-1",
+        "first_channel": PAYMENTS,
+        "heard_at": NOW,
     }
     return Card(**(facts | changed))
 
@@ -198,6 +221,7 @@ def check_in(*, missing: bool = True, **changed: Any) -> Card:  # Any: the field
         "via": Via(stage=Stage.JOB, entry="nightly-billing-export", file="teams/pay/ownership.yaml", line=68),
         "alerts": (shown(labels, annotations, firing=missing, hints=hints(rerun=UNSAFE)),),
         "sender": "",
+        "about_job": True,
     }
     if not missing:
         facts |= {"state": IncidentState.RESOLVED, "closed_at": datetime(2025, 11, 21, 3, 15, tzinfo=UTC)}
@@ -225,7 +249,119 @@ def mixed_reruns(**changed: Any) -> Card:  # Any: the fields of Card
         job("cleanup-29398825", SAFE, None),
         job("unheard-of-29398826", Rerun(), RUNBOOK),
     )
-    return card(**({"alerts": alerts} | changed))
+    return card(**({"alerts": alerts, "about_job": True} | changed))
+
+
+def job(rerun: Rerun = CONDITIONAL, **changed: Any) -> Card:  # Any: the fields of Card
+    labels = {
+        "alertname": "KubeJobFailed",
+        "cluster": "prod-eu",
+        "namespace": "pay",
+        "job_name": "billing-close-29398765",
+    }
+    facts: dict[str, Any] = {
+        "via": Via(stage=Stage.JOB, entry="billing-close", file="ownership.yaml", line=68),
+        "alerts": (shown(labels, {"summary": "Job pay/billing-close failed to complete."}, hints=hints(rerun=rerun)),),
+        "about_job": True,
+    }
+    return card(**(facts | changed))
+
+
+def step(
+    to: str, *, reason: EscalationReason = EscalationReason.UNACKNOWLEDGED, minutes: int = 30, count: int = 0
+) -> CardEscalation:
+    """A step of the chain of Payments: its lead, the parent team, whoever watches the fallback channel."""
+    place, team, channel, mention = {
+        "lead": (0, "Payments", PAYMENTS, LEAD),
+        "parent": (1, "Commerce", COMMERCE, "S0COMMERCE"),
+        "fallback": (2, None, ORPHANS, "S0PLATFRM"),
+    }[to]
+    return CardEscalation(
+        escalation=Escalation(
+            step=place,
+            to=to,
+            team=team.lower() if team is not None else None,
+            channel_id=channel.id,
+            reason=reason,
+            at=NOW + timedelta(minutes=minutes),
+            count=count,
+            mention=mention,
+        ),
+        team=team,
+        channel=channel,
+    )
+
+
+def escalated(*steps: CardEscalation, **changed: Any) -> Card:  # Any: the fields of Card
+    """The message that the last of these steps posted."""
+    facts: dict[str, Any] = {
+        "kind": MessageKind.ESCALATED,
+        "escalations": steps,
+        "escalation": steps[-1],
+        "mention": Mention(handle=steps[-1].escalation.mention or "S0PLATFRM"),
+        "first_message": "https://example.slack.com/archives/C0PAYALERT/p1763722985000100",
+    }
+    return card(**(facts | changed))
+
+
+def assigned(**changed: Any) -> Card:  # Any: the fields of Card
+    facts: dict[str, Any] = {
+        "owner": "Ledger",
+        "assigned": Assignment(by=LEAD, at=NOW, instead_of="payments", channel_id=PAYMENTS.id),
+        "assigned_instead_of": "Payments",
+        "taken_from": (Handover(team="Payments", channel=PAYMENTS, alerts=3),),
+        "correction": "# ownership.yaml:41\nservices:\n  checkout:\n    # owner: payments\n    owner: ledger",
+        "first_channel": Channel(name="ledger", id="C0LEDGER01"),
+    }
+    return card(**(facts | changed))
+
+
+def given_away(**changed: Any) -> Card:  # Any: the fields of Card
+    """The same, where it was before."""
+    facts: dict[str, Any] = {
+        "state": IncidentState.RESOLVED,
+        "closed_at": NOW + timedelta(minutes=9),
+        "handed_over": True,
+        "handed_to": (Handover(team="Ledger", channel=Channel(name="ledger", id="C0LEDGER01"), alerts=3),),
+        "assigned": Assignment(by=LEAD, at=NOW, instead_of="payments", channel_id="C0LEDGER01"),
+        "assigned_instead_of": "Payments",
+        "correction": "# ownership.yaml:41\nservices:\n  checkout:\n    # owner: payments\n    owner: ledger",
+    }
+    return card(**(facts | changed))
+
+
+def happened(event: Event, *, number: int = 1, minutes: int = 30, **facts: Any) -> Happening:  # Any: its fields
+    return Happening(number=number, event=event, at=NOW + timedelta(minutes=minutes), **facts)
+
+
+def every_happening() -> tuple[Happening, ...]:
+    """One of each, with the facts that the core gives it."""
+    lead, parent = step("lead").escalation, step("parent").escalation
+    return (
+        happened(Event.JOINED, count=2, names=("checkout-7c9f-7", "checkout-7c9f-9")),
+        happened(Event.REPEATED, minutes=180, count=4),
+        happened(Event.WORSE, level=Level.CRITICAL),
+        happened(Event.FLAPPING, count=5),
+        happened(
+            Event.ESCALATED, team="payments", channel_id=lead.channel_id, mention=lead.mention, reason=lead.reason
+        ),
+        happened(Event.ESCALATED, team="commerce", channel_id=parent.channel_id, reason=parent.reason),
+        happened(Event.ESCALATED, channel_id=ORPHANS.id, reason=EscalationReason.REPEATED, count=6),
+        happened(
+            Event.ESCALATED, channel_id=PAYMENTS.id, mention="S0PLATFRM", reason=EscalationReason.ORPHANED, minutes=1440
+        ),
+        happened(Event.ACKNOWLEDGED, by=LEAD),
+        happened(Event.ACKNOWLEDGED, by="hana"),
+        happened(Event.SNOOZED, by="hana", until=NOW + timedelta(hours=4)),
+        happened(Event.SNOOZE_OVER, minutes=240),
+        happened(Event.SNOOZE_OVER, by="hana"),
+        happened(Event.DISOWNED, by="hana", team="ledger"),
+        happened(Event.STALE, minutes=600),
+        happened(Event.HEARD_AGAIN, minutes=700),
+        happened(Event.RESOLVED, minutes=42),
+        happened(Event.SUPERSEDED_RUN, until=NOW + timedelta(minutes=25)),
+        happened(Event.SUSPECT, names=("Watchdog of prod-eu",)),
+    )
 
 
 def notice(**changed: Any) -> Notice:  # Any: the fields of Notice
@@ -266,10 +402,39 @@ def every_kind(language: Language) -> Mapping[str, Card]:
             **spoken,
         ),
         "resolved": resolved(**spoken),
-        "stale": card(state=IncidentState.STALE, closed_at=NOW + timedelta(hours=9), **spoken),
+        "stale": card(state=IncidentState.STALE, **spoken),
         "orphan": orphan(**spoken),
         "copy": card(kind=MessageKind.COPY, **spoken),
         "undelivered": undelivered(**spoken),
         "check-in missing": check_in(**spoken),
         "check-in recovered": check_in(missing=False, **spoken),
+        "interactive": card(buttons=True, **spoken),
+        "acknowledged": card(buttons=True, acknowledged=ACKNOWLEDGED, **spoken),
+        "snoozed": card(buttons=True, snoozed=SNOOZED, **spoken),
+        "flapping": card(buttons=True, flaps=7, repeats=2, **spoken),
+        "only the left out": card(alerts=pods(firing=0, resolved=3), truncated=195, buttons=True, **spoken),
+        "suspect": resolved(suspect=SUSPICION, **spoken),
+        "assigned": assigned(buttons=True, **spoken),
+        "given away": given_away(**spoken),
+        "with steps": card(escalations=(step("lead"), step("parent", minutes=45)), buttons=True, **spoken),
+        "unacknowledged": escalated(step("lead", minutes=15), step("parent"), buttons=True, **spoken),
+        "told again": escalated(
+            step("fallback", reason=EscalationReason.REPEATED, count=6, minutes=180), repeats=6, **spoken
+        ),
+        "came again": escalated(step("parent", reason=EscalationReason.REPEATED, count=6), **spoken),
+        "step taken back": escalated(step("parent"), acknowledged=ACKNOWLEDGED, buttons=True, **spoken),
+        "step over": escalated(
+            step("parent"),
+            state=IncidentState.RESOLVED,
+            alerts=pods(firing=0, resolved=3),
+            closed_at=NOW + timedelta(minutes=42),
+            **spoken,
+        ),
+        "orphan with buttons": orphan(buttons=True, **spoken),
+        "job safe": job(SAFE, **spoken),
+        "job with care": job(buttons=True, **spoken),
+        "job too late": job(heard_at=NOW + timedelta(days=3), **spoken),
+        "job unsafe": job(replace(UNSAFE, ask="payments"), **spoken),
+        "job not needed": job(Rerun(safety=RerunSafety.NOT_NEEDED), **spoken),
+        "job not declared": job(Rerun(), **spoken),
     }

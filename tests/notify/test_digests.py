@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.core.digests import DigestMember, digest_card
+from router.core.history import Acknowledgement, Escalation, EscalationReason, Snooze, Suspicion
 from router.core.incidents import Move
 from router.core.model import (
     Channel,
@@ -372,9 +373,44 @@ def test_the_worst_digest_fits(text: str, source: Source, language: Language) ->
             [("payments", MessageKind.UNDELIVERED), (text, MessageKind.UNDELIVERED), (text, MessageKind.COPY)] * 10
         )
     ]
-    payload = told(*worst, language=language)
+    payload = told(*(_lived(one, text) for one in worst), language=language)
     assert_fits(payload)
     assert len(lines(payload)) == payload.text.count("ref 0000000000007") == LINES
+
+
+def _lived(member_: DigestMember, text: str) -> DigestMember:
+    """The same, after everything that people and timers can do about it."""
+    step = Escalation(
+        step=0, to="fallback", channel_id=text, reason=EscalationReason.UNACKNOWLEDGED, at=NOW, mention=text
+    )
+    incident = replace(
+        member_.incident,
+        acknowledged=Acknowledgement(by=text, at=NOW),
+        snoozed=Snooze(by=text, at=NOW, until=NOW),
+        escalations=(step,),
+        flaps=3,
+        suspect=Suspicion(heartbeat=text, lost_at=NOW),
+    )
+    return replace(member_, incident=incident)
+
+
+def test_a_line_says_who_has_it_and_who_was_told() -> None:
+    """By a word each, as long as it fires."""
+    payload = told(_lived(member(), "U0LEADPAY1"))
+    (line,) = lines(payload)
+    assert " · 👤 acknowledged · ⏸️ snoozed · 🎢 fires again and again · ⏫ escalated · " in line
+    assert ", acknowledged, snoozed, fires again and again, escalated, " in payload.text
+    ended = told(_lived(resolved(), "U0LEADPAY1"), language=Language.JAPANESE)
+    assert "対応中" not in ended.text + "".join(lines(ended))
+
+
+def test_an_end_that_is_not_sure_is_no_green_line() -> None:
+    """The alarm was broken when it was told to be over."""
+    payload = told(_lived(resolved(), "U0LEADPAY1"))
+    assert header(payload).startswith("❓ DIGEST")
+    assert lines(payload)[0].startswith("❓ MAY NOT BE OVER")
+    assert "✅" not in lines(payload)[0]
+    assert "it may not be over" in payload.text
 
 
 @pytest.mark.parametrize("language", list(Language))

@@ -10,7 +10,19 @@ from router.core.message_card import Card, CardAlert
 from router.core.model import DRILL_ANNOTATION, Language, MessageKind, Rerun
 from router.notify.blocks import render
 from router.notify.digests import render_digest
-from tests.notify.cards import NOW, card, orphan, pods, resolved, shown, undelivered
+from router.notify.replies import render_reply
+from tests.notify.cards import (
+    NOW,
+    card,
+    escalated,
+    every_happening,
+    orphan,
+    pods,
+    resolved,
+    shown,
+    step,
+    undelivered,
+)
 
 ID = "7503d3f198bad091"  # the fingerprint of the factories' alerts
 MARK = {DRILL_ANNOTATION: ID}
@@ -33,6 +45,7 @@ def marked(one: CardAlert, value: str = ID) -> CardAlert:
         pytest.param(orphan(), "🧪 DRILL · 🧭 NO OWNER · ", id="nobody's"),
         pytest.param(undelivered(), "🧪 DRILL · 📭 ", id="undelivered"),
         pytest.param(card(kind=MessageKind.COPY), "🧪 DRILL · 📄 COPY · ", id="copy"),
+        pytest.param(escalated(step("parent")), "🧪 DRILL · ⏫ ESCALATED · CRITICAL · ", id="escalated"),
         pytest.param(card(language=Language.JAPANESE), "🧪 訓練 · 🔴 重大 · HighErrorRate", id="Japanese"),
     ],
 )
@@ -77,3 +90,16 @@ def test_a_line_of_a_digest_says_it() -> None:
     payload = render_digest(DigestCard(language=Language.ENGLISH, lines=(line,), wanted_at=NOW))
     assert "*🧪 DRILL KubeJobFailed*" in json.dumps(payload.blocks, ensure_ascii=False)
     assert "🧪 DRILL KubeJobFailed" in payload.text
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [pytest.param(Language.ENGLISH, "DRILL", id="en"), pytest.param(Language.JAPANESE, "訓練", id="ja")],
+)
+def test_each_reply_says_it_first(language: Language, word: str) -> None:
+    """Also the one that the channel sees without the message above."""
+    for happening in every_happening():
+        payload = render_reply(drilled(card(language=language)), [happening], names={})
+        assert payload.blocks[0]["text"]["text"].startswith(f"🧪 {word}")
+        assert payload.text.startswith(f"{word}")
+        assert "DRILL" not in render_reply(card(), [happening], names={}).text
