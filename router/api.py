@@ -13,38 +13,50 @@ from typing import Any
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from router.acting import ActionInbox
 from router.active_map import ActiveMap
 from router.answers import problem, rfc3339, rfc3339_or_none
 from router.core.errors import NotUnderstood, OwnershipFileInvalid, StoreConflict, StoreUnavailable
+from router.core.heartbeats import Heartbeat
 from router.core.identifiers import identifier_of, text_of
 from router.core.model import Alert, MapVersion
-from router.core.peers import is_local
+from router.core.peers import is_local, names_no_stranger
 from router.core.routing import Verdict
 from router.dead_letter_api import DeadLetterApi
 from router.delivery import SlackHealth
 from router.handling import Handling
 from router.incident_api import IncidentApi
 from router.intake.reading import read
-from router.store import channels, inbox, incidents, leases, maps, messages
+from router.interactions import PATH as INTERACTIONS
+from router.interactions import Interactions
+from router.report_api import ReportApi
+from router.store import channels, heartbeats, inbox, incidents, leases, maps, messages
 from router.store.database import Connection, Store
 from router.store.inbox import Outcome
 from router.telemetry import Metrics
 
 log = structlog.get_logger()
 
-OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+# Slack signs what it sends, and has no admin token.
+OPEN_PATHS = frozenset({"/-/healthy", "/-/ready", INTERACTIONS})
 WRITABLE_WITHIN_S = 1.5
+NOT_FROM_HERE = (
+    "answered to this machine only, by its address or as localhost; set ROUTER_ADMIN_TOKEN to ask in any other way"
+)
+# Each Prometheus has one. More of them have a label that changes with every start.
+HEARTBEATS_LISTED = 100
 
 
 class Api:
     """The handlers. `draining` tells whether the process is on its way out.
 
     `map_changed` and `replayed` wake those who decide and deliver; `drawn` gives random numbers below 2**20.
+    Without a `signing_secret` there is nothing that people could press in Slack.
     """
 
     def __init__(
@@ -59,6 +71,8 @@ class Api:
         map_changed: Callable[[], None],
         replayed: Callable[[], None],
         drawn: Callable[[], int],
+        actions: ActionInbox,
+        signing_secret: str | None,
     ) -> None:
         self._store = store
         self._ownership = ownership
@@ -69,7 +83,15 @@ class Api:
         self._map_changed = map_changed
         handling = Handling(store=store, ownership=ownership, clock=clock, drawn=drawn, replayed=replayed)
         self._dead_letters = DeadLetterApi(store=store, ownership=ownership, handling=handling)
-        self._incidents = IncidentApi(store=store, ownership=ownership)
+        self._incidents = IncidentApi(store=store, ownership=ownership, actions=actions, clock=clock)
+        self._interactions = (
+            None
+            if signing_secret is None
+            else Interactions(
+                actions=actions, ownership=ownership, clock=clock, metrics=metrics, signing_secret=signing_secret
+            )
+        )
+        self._report = ReportApi(store=store, ownership=ownership, clock=clock)
 
     def app(self, *, admin_token: str | None, preview: ASGIApp | None) -> ASGIApp:
         routes: list[BaseRoute] = [
@@ -81,11 +103,19 @@ class Api:
             Route("/api/v1/notifications/{id}", self.notification),
             *self._incidents.routes(),
             *self._dead_letters.routes(),
+            *self._report.routes(),
         ]
+        if self._interactions is not None:
+            routes += self._interactions.routes()
         if preview is not None:
             routes.append(Mount("/preview", preview))
         app = Starlette(
-            routes=routes, exception_handlers={StoreUnavailable: _store_unavailable, StoreConflict: _not_answerable}
+            routes=routes,
+            exception_handlers={
+                StoreUnavailable: _store_unavailable,
+                StoreConflict: _not_answerable,
+                ClientDisconnect: _nobody_there,
+            },
         )
         return OperatorsOnly(app, admin_token=admin_token)
 
@@ -147,6 +177,7 @@ class Api:
                 incidents_orphaned=figures.orphaned,
                 channels_refused=len(figures.refused),
             )
+            self._metrics.observe_heartbeats(ok=figures.heartbeats.ok, lost=figures.heartbeats.lost)
         self._metrics.observe_map(
             self._ownership.version,
             ok=self._ownership.error is None,
@@ -156,7 +187,7 @@ class Api:
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def status(self, _request: Request) -> Response:
-        figures = await self._store.read(_figures)
+        figures, watched = await self._store.read(_figures_and_heartbeats)
         sums = figures.sums
         ownership, health = self._ownership(), self._health
         return JSONResponse(
@@ -174,6 +205,7 @@ class Api:
                     "oldest_pending_seconds": self._age_s(figures.oldest),
                 },
                 "incidents": {"open": figures.opened, "orphaned": figures.orphaned, "stale": figures.stale},
+                "heartbeats": [_heartbeat(one) for one in watched],
                 "map": {
                     "file": ownership.file,
                     "revision": ownership.revision,
@@ -217,7 +249,7 @@ class OperatorsOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_open(scope["path"]) and not self._admits(scope):
             if self._digest is None:
-                response = problem(403, "answered to this machine only; set ROUTER_ADMIN_TOKEN to ask from elsewhere")
+                response = problem(403, NOT_FROM_HERE)
             else:
                 response = problem(401, "give the admin token: Authorization: Bearer, or Basic with it as password")
                 response.headers["WWW-Authenticate"] = 'Basic realm="alert-router"'
@@ -226,12 +258,15 @@ class OperatorsOnly:
         await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        if is_local(scope.get("client"), scope["headers"]):
+        if is_local(scope.get("client"), scope["headers"]) and names_no_stranger(scope["headers"]):
             return True
         if self._digest is None:
             return False
-        header = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(sha256(_credential(header)).digest(), self._digest)
+        headers = dict(scope["headers"])
+        # A browser that knows the password gives it along with what anybody's page posts here.
+        posted_by_page = scope["method"] not in ("GET", "HEAD") and b"origin" in headers
+        credential = _credential(headers.get(b"authorization", b""), basic=not posted_by_page)
+        return hmac.compare_digest(sha256(credential).digest(), self._digest)
 
 
 def _is_open(path: str) -> bool:
@@ -249,6 +284,7 @@ class _Figures:
     opened: int
     orphaned: int
     stale: int
+    heartbeats: heartbeats.Counts
     refused: Collection[str]  # channel ids
     leases: Mapping[str, str]
 
@@ -263,17 +299,27 @@ def _figures(connection: Connection) -> _Figures:
         opened=counts.opened,
         orphaned=counts.orphaned,
         stale=counts.stale,
+        heartbeats=heartbeats.counts(connection),
         refused=channels.refused(connection).keys(),
         leases=leases.holders(connection),
     )
 
 
-def _credential(header: bytes) -> bytes:
-    """What a Bearer or Basic header carries as its secret; empty for anything else."""
+def _figures_and_heartbeats(connection: Connection) -> tuple[_Figures, list[Heartbeat]]:
+    return _figures(connection), heartbeats.listed(connection, limit=HEARTBEATS_LISTED)
+
+
+def _heartbeat(heartbeat: Heartbeat) -> dict[str, str]:
+    state = "ok" if heartbeat.lost is None else "lost"
+    return {"name": heartbeat.name, "state": state, "heard_at": rfc3339(heartbeat.heard_at)}
+
+
+def _credential(header: bytes, *, basic: bool) -> bytes:
+    """What a Bearer header, or with `basic` a Basic one, carries as its secret; empty for anything else."""
     scheme, _, value = header.partition(b" ")
     if scheme.lower() == b"bearer":
         return value.strip()
-    if scheme.lower() == b"basic":
+    if basic and scheme.lower() == b"basic":
         try:
             _, _, password = base64.b64decode(value.strip(), validate=True).partition(b":")
         except binascii.Error:
@@ -284,6 +330,11 @@ def _credential(header: bytes) -> bytes:
 
 async def _not_answerable(_request: Request, _exc: Exception) -> Response:
     return problem(400, "the database takes no such text; PostgreSQL refuses NUL")
+
+
+async def _nobody_there(_request: Request, _exc: Exception) -> Response:
+    """Who asked left before the body was there."""
+    return Response(status_code=400)
 
 
 async def _store_unavailable(_request: Request, exc: Exception) -> Response:

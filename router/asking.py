@@ -47,7 +47,8 @@ class RunningRouter:
 
     def get(self, path: str, parameters: Mapping[str, str | int | None] | None = None) -> Json:
         """The answer to `GET path`; parameters that are None are left out. Raises NotAnswered."""
-        query = urlencode({name: value for name, value in (parameters or {}).items() if value is not None})
+        given = {name: value for name, value in (parameters or {}).items() if value is not None}
+        query = urlencode(given, errors="replace")  # an argument may hold bytes that are no text
         return self._ask("GET", f"{path}?{query}" if query else path)
 
     def post(self, path: str, question: Json) -> Json:

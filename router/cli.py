@@ -18,8 +18,10 @@ _ELSEWHERE: Final = {
     "dead": "router.dead:dead",
     "drill": "router.drill:drill",
     "import": "router.mapmaking.commands:import_map",
+    "incident": "router.incident:incident",
     "init": "router.mapmaking.commands:init",
     "lint": "router.lint.command:lint",
+    "report": "router.report:report",
     "restore": "router.backup:restore",
     "schema": "router.schema:schema",
     "who": "router.who:who",
@@ -64,6 +66,8 @@ def serve(ownership: str, database: str, listen: str) -> None:
     \b
     Secrets are variables only, or files that these name with _FILE appended:
       ROUTER_SLACK_TOKEN    the bot's token; unset: preview mode, a page instead of Slack
+      ROUTER_SLACK_SIGNING_SECRET
+                            signs what is pressed in Slack; unset: messages have no buttons
       ROUTER_INTAKE_TOKENS  source:token, separated by commas or lines; unset: only this
                             machine may send
       ROUTER_ADMIN_TOKEN    opens /api, /metrics, /-/reload and /preview to other machines that

@@ -17,7 +17,7 @@ from router.asking import Json, RunningRouter, TokenKind
 from router.config import secret
 from router.core.enrichment import parse_duration
 from router.core.errors import CannotStart, NotAnswered
-from router.core.model import DRILL_ANNOTATION, AlertStatus, Source
+from router.core.model import DRILL_ANNOTATION, DRILL_RECEIVER, AlertStatus, Source
 from router.intake.tokens import token_for
 from router.options import pairs, router_option
 from router.printing import print_text
@@ -235,7 +235,7 @@ class _Run:
             "endsAt": "0001-01-01T00:00:00Z" if status is AlertStatus.FIRING else now,
             "fingerprint": self.id,
         }
-        group = {"version": "4", "receiver": "router drill", "groupKey": f"drill {self.id}", "alerts": [alert]}
+        group = {"version": "4", "receiver": DRILL_RECEIVER, "groupKey": f"drill {self.id}", "alerts": [alert]}
         return _Sent(id=self.sender.post("/webhooks/alertmanager", group)["id"], at=began)
 
     def follow(self, sent: _Sent, *, wait: bool = True) -> _Seen:

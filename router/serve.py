@@ -21,6 +21,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from router.acting import Acting, ActionInbox
 from router.active_map import ActiveMap
 from router.api import Api
 from router.config import Address, Settings, secret
@@ -28,6 +29,7 @@ from router.core.errors import CannotStart, LeaseLost, OwnershipFileInvalid, Sto
 from router.core.ownership import OwnershipMap
 from router.delivery import Delivery, SlackHealth
 from router.dispatcher import Dispatcher
+from router.heartbeats import Heartbeats
 from router.inbox import DurableInbox
 from router.intake.http import Intake
 from router.intake.protocol import BACKLOG, raise_file_limit, uvicorn_settings
@@ -41,6 +43,7 @@ from router.store import inbox, leases
 from router.store.backup import mark_copy
 from router.store.database import Store
 from router.telemetry import Metrics
+from router.timers import Timers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -51,6 +54,8 @@ log = structlog.get_logger()
 # of several routers on one database, what another one took or decided.
 POLL_S = 5.0
 POLL_SHARED_S = 0.25
+# While notifications come without a pause, so often it is looked whether something else is due.
+TIMERS_S = 1.0
 # How often it is looked whether there is something to delete.
 PRUNE_S = 60.0
 # How often the database is asked for its time.
@@ -189,6 +194,7 @@ class _Router:
         self._wanted = asyncio.Event()
         self._stopping = asyncio.Event()
         self._health = SlackHealth()
+        self._actions = ActionInbox(store=store, wake=self._arrived.set)
         self._inbox = DurableInbox(
             store=store,
             last_id=last_id,
@@ -249,6 +255,8 @@ class _Router:
             map_changed=self._map_changed,
             replayed=self._map_changed,
             drawn=lambda: random.getrandbits(20),
+            actions=self._actions,
+            signing_secret=self._settings.slack_signing_secret,
         )
         return Intake(
             inbox=self._inbox,
@@ -309,6 +317,32 @@ class _Router:
             lease=self._deciding,
         )
 
+        acting = Acting(
+            store=self._store,
+            ownership=self._ownership,
+            clock=self._clock,
+            metrics=self._metrics,
+            wanted=self._wanted,
+            settled=self._actions.settled,
+            lease=self._deciding,
+        )
+        timers = Timers(
+            store=self._store,
+            ownership=self._ownership,
+            clock=self._clock,
+            monotonic=time.monotonic,
+            metrics=self._metrics,
+            wanted=self._wanted,
+            lease=self._deciding,
+            listening_since=self._clock(),
+        )
+        heartbeats = Heartbeats(
+            store=self._store,
+            clock=self._clock,
+            monotonic=time.monotonic,
+            wanted=self._wanted,
+            lease=self._deciding,
+        )
         reassigner = Reassigner(
             store=self._store,
             ownership=self._ownership,
@@ -317,15 +351,24 @@ class _Router:
             wanted=self._wanted,
             lease=self._deciding,
         )
+        looked_at = -TIMERS_S
 
         async def step() -> float | None:
+            nonlocal looked_at
             if not self._deciding.held:
                 return None
             decided = await dispatcher.step()
+            acted = await acting.step()
+            due_in: list[float | None] = []
+            if not decided.more or time.monotonic() - looked_at >= TIMERS_S:
+                due_in = [await timers.step(), await heartbeats.step()]
+                looked_at = time.monotonic()
             reassigned = await reassigner.step()
             if (rest_s := decided.rest_s(now=self._clock())) > 0:
                 await _wait(self._stopping, rest_s)
-            return 0.0 if decided.more or reassigned else None
+            if decided.more or acted or reassigned:
+                return 0.0
+            return min((wait_s for wait_s in due_in if wait_s is not None), default=None)
 
         await self._keep_doing("dispatcher", step, woken=self._arrived)
 
@@ -398,6 +441,7 @@ class _Router:
             # must not begin each time as if Slack's minute were empty.
             pacing=Pacing(closed_until=time.monotonic() + CHANNEL_SPACING_S),
             lease=self._delivering,
+            buttons=self._settings.slack_signing_secret is not None,
         )
 
     async def _prune(self) -> None:
@@ -506,7 +550,7 @@ def _preview(ownership: ActiveMap) -> _Preview:
     # Imported here: with a token none of it is needed, and it would cost memory and time at every start.
     from router.preview.app import preview_app
     from router.preview.emulator import Emulator
-    from router.preview.workspace import ChannelSeed, UsergroupSeed
+    from router.preview.workspace import ChannelSeed, UsergroupSeed, UserSeed
 
     token = f"xoxb-{secrets.token_hex(16)}"
     emulator = Emulator(clock=time.time, token=token)
@@ -519,6 +563,11 @@ def _preview(ownership: ActiveMap) -> _Preview:
                 UsergroupSeed(id=mention.group_id, handle=mention.group_id.lower())
                 for mention in mentions
                 if mention is not None and mention.group_id is not None
+            ],
+            users=[
+                UserSeed(id=team.lead_in_slack, name=f"lead of {team.id}")
+                for team in loaded.teams.values()
+                if team.lead_in_slack is not None
             ],
         )
 

@@ -12,6 +12,9 @@ from typing import TextIO, cast
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from router.core.actions import ActionKind
+from router.core.escalation_policy import FALLBACK, STEPS
+from router.core.history import EscalationReason
 from router.core.model import FailureClass, MapVersion, MessageState, NotificationState, Source
 
 INTAKE_CODES = ("200", "202", "401", "403", "405", "413", "503")
@@ -23,6 +26,17 @@ SLACK_METHODS = (
     "conversations.replies",
     "conversations.info",
     "auth.test",
+)
+INTERACTIONS = (
+    "stored",  # an action, durably
+    "known",  # the same press again
+    "suggested",  # teams for the list below "Not ours"
+    "ignored",  # nothing of ours: a link, another app's button, a shape that this version does not know
+    "unknown_incident",
+    "unsigned",  # a signature that is missing, wrong or old
+    "replayed",  # a signature that was seen before
+    "too_large",
+    "unavailable",  # could not be stored in time
 )
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -72,7 +86,7 @@ class Metrics:
             ["table"],
             registry=self.registry,
         )
-        for table in ("notifications", "bodies", "incidents", "messages", "tellings"):
+        for table in ("notifications", "bodies", "incidents", "messages", "tellings", "actions", "heartbeats"):
             self.pruned_rows.labels(table)
         # delivery
         self.slack_calls = Counter(
@@ -125,6 +139,33 @@ class Metrics:
             "Incidents, or parts of them, that a changed map gave to another owner or channel",
             registry=self.registry,
         )
+        self.escalations = Counter(
+            "router_escalations_total",
+            "Steps of an escalation: others were told of an incident, by reason and by who they are",
+            ["reason", "step"],
+            registry=self.registry,
+        )
+        for step in (*STEPS, "team"):
+            self.escalations.labels(EscalationReason.UNACKNOWLEDGED, step)
+            self.escalations.labels(EscalationReason.REPEATED, step)
+        self.escalations.labels(EscalationReason.ORPHANED, FALLBACK)
+        self.actions = Counter(
+            "router_actions_total",
+            "What people did about incidents, by kind and by what came of it",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
+        for kind in ActionKind:
+            for outcome in ("done", "refused"):
+                self.actions.labels(kind, outcome)
+        self.interactions = Counter(
+            "router_interactions_total",
+            "Requests to /slack/interactions by outcome",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in INTERACTIONS:
+            self.interactions.labels(outcome)
         self.delivery_seconds = Histogram(
             "router_delivery_seconds",
             "From the moment a message should show something until Slack shows it",
@@ -165,6 +206,11 @@ class Metrics:
         self._incidents_orphaned = Gauge(
             "router_incidents_orphaned", "Open incidents that no team owns", registry=self.registry
         )
+        self._heartbeats = Gauge(
+            "router_heartbeats", "Alerts that always fire: heard in time, or lost", ["state"], registry=self.registry
+        )
+        for heard in ("ok", "lost"):
+            self._heartbeats.labels(heard)
         self._channels_refused = Gauge(
             "router_channels_refused", "Channels that refused, and are asked again later", registry=self.registry
         )
@@ -219,6 +265,11 @@ class Metrics:
         self._incidents_open.set(incidents_open)
         self._incidents_orphaned.set(incidents_orphaned)
         self._channels_refused.set(channels_refused)
+
+    def observe_heartbeats(self, *, ok: int, lost: int) -> None:
+        """Set the gauge that mirrors the store, just before it is read."""
+        self._heartbeats.labels("ok").set(ok)
+        self._heartbeats.labels("lost").set(lost)
 
     def observe_map(self, version: MapVersion, *, ok: bool, tests_failing: int, regex_failures: int) -> None:
         """Set the gauges that mirror the map, just before they are read."""

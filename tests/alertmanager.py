@@ -53,6 +53,10 @@ class Alertmanager:
         self._url = f"http://127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def url(self) -> str:
+        return self._url
+
     def __enter__(self) -> Self:
         with (self._directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -96,6 +100,28 @@ class Alertmanager:
     def resolve(self, *label_sets: Mapping[str, str], ends_at: datetime) -> None:
         """These alerts ended then, which must not be in the future."""
         self._push({"labels": dict(labels), "endsAt": ends_at.isoformat()} for labels in label_sets)
+
+    def silence(self, *, until: datetime, **labels: str) -> str:
+        """Nothing is told of alerts with these labels until then, or until it is lifted; its id."""
+        body = {
+            "matchers": [{"name": name, "value": value, "isRegex": False} for name, value in labels.items()],
+            "startsAt": datetime.now(until.tzinfo).isoformat(),
+            "endsAt": until.isoformat(),
+            "createdBy": "a person",
+            "comment": "looking at it",
+        }
+        answer = request(
+            f"{self._url}/api/v2/silences",
+            "POST",
+            json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status == 200, answer.body
+        return str(answer.json()["silenceID"])
+
+    def lift(self, silence: str) -> None:
+        answer = request(f"{self._url}/api/v2/silence/{silence}", "DELETE")
+        assert answer.status == 200, answer.body
 
     def reconfigure(self, config: str) -> None:
         """Take a new configuration: every group is created again and its old alerts are sent at once."""

@@ -12,19 +12,22 @@ from typing import Any
 
 import pytest
 
+from router.acting import Acting, ActionInbox
 from router.core.model import Source
 from router.core.ownership import OwnershipMap
 from router.delivery import Delivery, SlackHealth
 from router.dispatcher import Dispatcher
+from router.heartbeats import Heartbeats
 from router.inbox import DurableInbox
 from router.leadership import Lease, SoleLease
 from router.notify.slack import SlackSender
 from router.ownership_file import load_map
-from router.preview.workspace import ChannelSeed, Message
+from router.preview.workspace import ChannelSeed, Message, UsergroupSeed, UserSeed
 from router.reassigner import Reassigner
 from router.store import channels, inbox, messages, sending
 from router.store.database import Store
 from router.telemetry import Metrics
+from router.timers import Timers
 from tests.postgres import PostgresServer
 from tests.slack import SlackServer
 
@@ -82,10 +85,11 @@ class House:
     health: SlackHealth = field(default_factory=SlackHealth)
     metrics: Metrics = field(default_factory=Metrics)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.inbox = DurableInbox(
-            store=self.store, last_id=0, drawn=lambda: 0, arrived=asyncio.Event(), wanted=self.wanted
+            store=self.store, last_id=0, drawn=lambda: 0, arrived=self.arrived, wanted=self.wanted
         )
         self.dispatcher = Dispatcher(
             store=self.store,
@@ -105,14 +109,51 @@ class House:
             wanted=self.wanted,
             lease=SoleLease(),
         )
+        self.actions = ActionInbox(store=self.store, wake=self.arrived.set)
+        self.acting = self.new_acting()
+        self.timers = self.new_timers()
+        self.heartbeats = self.new_heartbeats()
         self.delivery = self.new_delivery()
 
     def new_map(self, body: str) -> None:
         """From now on the map is `body`, as after a reload."""
         self.map_file.write_text(body, encoding="utf-8")
         self.ownership = load_map(self.map_file)
-        channels = [ChannelSeed(id=channel.id, name=channel.name) for channel in self.ownership.channels]
-        self.slack.emulator.seed(channels=channels)
+        seed(self.slack, self.ownership)
+
+    def new_acting(self, *, lease: Lease | None = None) -> Acting:
+        return Acting(
+            store=self.store,
+            ownership=lambda: self.ownership,
+            clock=self.clock,
+            metrics=self.metrics,
+            wanted=self.wanted,
+            settled=self.actions.settled,
+            lease=lease or SoleLease(),
+        )
+
+    def new_timers(self, *, lease: Lease | None = None) -> Timers:
+        """Timers as after a restart: the router listens since now."""
+        return Timers(
+            store=self.store,
+            ownership=lambda: self.ownership,
+            clock=self.clock,
+            monotonic=self.clock.monotonic,
+            metrics=self.metrics,
+            wanted=self.wanted,
+            lease=lease or SoleLease(),
+            listening_since=self.clock(),
+        )
+
+    def new_heartbeats(self) -> Heartbeats:
+        """As after a restart: the router listens since its first look."""
+        return Heartbeats(
+            store=self.store,
+            clock=self.clock,
+            monotonic=self.clock.monotonic,
+            wanted=self.wanted,
+            lease=SoleLease(),
+        )
 
     def new_delivery(self, *, lease: Lease | None = None) -> Delivery:
         """A delivery as after a restart: what it knew of pacing and of calls under way is gone."""
@@ -147,8 +188,7 @@ class House:
     async def settle(self, *, within: timedelta = timedelta(minutes=10)) -> None:
         """Decide and deliver until nothing is due within the time; the clock moves only to what is due next."""
         ends = self.clock() + within
-        while (await self.dispatcher.step()).more or await self.reassigner.step():
-            pass
+        await self.decide()
         while True:
             wait_s = await self.delivery.step()
             await self.delivery.finish()
@@ -160,11 +200,10 @@ class House:
             self.clock.advance(max(wait_s or 0.0, (due - self.clock()).total_seconds(), 0.01))
 
     async def live(self, seconds: float) -> None:
-        """Decide and deliver while so much time passes."""
+        """Decide and deliver while so much time passes; the clock stops wherever something is due."""
         ends = self.clock() + timedelta(seconds=seconds)
         while True:
-            while (await self.dispatcher.step()).more or await self.reassigner.step():
-                pass
+            next_look_s = await self.decide()
             wait_s = await self.delivery.step()
             await self.delivery.finish()
             if wait_s == 0.0:
@@ -172,7 +211,17 @@ class House:
             left_s = (ends - self.clock()).total_seconds()
             if left_s <= 0:
                 return
-            self.clock.advance(left_s if wait_s is None else min(left_s, wait_s))
+            self.clock.advance(min(due_s for due_s in (left_s, wait_s, next_look_s) if due_s is not None))
+
+    async def decide(self) -> float | None:
+        """Everything that can be decided now; the seconds until an incident or a heartbeat is due again."""
+        while True:
+            decided = await self.dispatcher.step()
+            acted = await self.acting.step()
+            looks = [await self.timers.step(), await self.heartbeats.step()]
+            reassigned = await self.reassigner.step()
+            if not (decided.more or acted or 0.0 in looks or reassigned):
+                return min((next_look_s for next_look_s in looks if next_look_s is not None), default=None)
 
     async def refused(self) -> set[str]:
         """The channels that are left alone for a while."""
@@ -182,6 +231,18 @@ class House:
         found = await self.store.read(inbox.sums)
         pending, _ = await self.store.read(messages.pending)
         return {**found, "pending": pending}
+
+
+def seed(slack: SlackServer, ownership: OwnershipMap) -> None:
+    """Everything that the map names is there in Slack."""
+    mentions = [ownership.fallback.mention, *(team.mention for team in ownership.teams.values())]
+    groups = {mention.group_id for mention in mentions if mention is not None}
+    leads = {team.lead_in_slack for team in ownership.teams.values()}
+    slack.emulator.seed(
+        channels=[ChannelSeed(id=channel.id, name=channel.name) for channel in ownership.channels],
+        usergroups=[UsergroupSeed(id=group, handle=group.lower()) for group in groups if group is not None],
+        users=[UserSeed(id=lead, name=lead.lower()) for lead in leads if lead is not None],
+    )
 
 
 def alert(
@@ -205,7 +266,7 @@ async def house(path: Path, slack: SlackServer, *, clock: Clock, database: str |
     map_file = path / "ownership.yaml"
     map_file.write_text(MAP, encoding="utf-8")
     ownership = load_map(map_file)
-    slack.emulator.seed(channels=[ChannelSeed(id=channel.id, name=channel.name) for channel in ownership.channels])
+    seed(slack, ownership)
     metrics = Metrics()
     store = Store(database or f"sqlite:///{path / 'router.db'}", append=inbox.append, metrics=metrics)
     store.open(asyncio.get_running_loop())

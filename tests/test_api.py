@@ -35,6 +35,16 @@ def tell(path: Path, story: Story, *, admin_token: str | None = None) -> None:
         pytest.param(None, LOCAL, {}, 200, id="this machine"),
         pytest.param(None, ELSEWHERE, {}, 403, id="another machine"),
         pytest.param(None, LOCAL, {"X-Forwarded-For": "10.0.0.7"}, 403, id="through a proxy"),
+        pytest.param(None, LOCAL, {"Host": "localhost:9095"}, 200, id="this machine, by its name"),
+        pytest.param(None, LOCAL, {"Host": "router.evil.example:9095"}, 403, id="a page's name that points here"),
+        pytest.param(ADMIN, LOCAL, {"Host": "router.evil.example:9095"}, 401, id="the same, with a token set"),
+        pytest.param(
+            ADMIN,
+            LOCAL,
+            {"Host": "router.example.com", "Authorization": f"Bearer {ADMIN}"},
+            200,
+            id="the token, by any name",
+        ),
         pytest.param(ADMIN, LOCAL, {}, 200, id="this machine, with a token set"),
         pytest.param(ADMIN, ELSEWHERE, {}, 401, id="another machine without the token"),
         pytest.param(ADMIN, ELSEWHERE, {"Authorization": f"Bearer {ADMIN}"}, 200, id="the token"),
@@ -59,6 +69,39 @@ def test_who_is_let_in(
         assert (await operator.ask(path, peer=peer, headers=headers)).status_code == code
 
     tell(tmp_path, story, admin_token=admin_token)
+
+
+BASIC = "Basic bWU6YS10b2tlbi1mb3Itb3BlcmF0b3Jz"
+POSTED = ["/-/reload", "/api/v1/dead-letters/drop", "/api/v1/incidents/0sa3rpvyr3bg3-1/ack"]
+
+
+@pytest.mark.parametrize("path", POSTED)
+def test_pages_change_nothing(tmp_path: Path, path: str) -> None:
+    """A page that posts has the browser's cookies and passwords, and not the operator's word; a program has."""
+
+    async def story(_house: House, operator: Operator) -> None:
+        async def code(peer: tuple[str, int], **headers: str) -> int:
+            # What a form sends without being asked whether it may.
+            given = {"Content-Type": "text/plain", **headers}
+            return (await operator.ask(path, method="POST", body=b"{}", peer=peer, headers=given)).status_code
+
+        for origin in ("https://evil.example", "null"):
+            assert await code(LOCAL, Origin=origin) == 401
+            assert await code(ELSEWHERE, Origin=origin, Authorization=BASIC) == 401
+        assert await code(LOCAL, Host="evil.example:9095") == 401
+        assert {await code(LOCAL), await code(ELSEWHERE, Authorization=BASIC)} <= {200, 400}
+
+    tell(tmp_path, story, admin_token=ADMIN)
+
+
+@pytest.mark.parametrize("path", POSTED[1:])
+def test_who_leaves_before_the_body_is_there(tmp_path: Path, path: str) -> None:
+    """No traceback, and nothing is done."""
+
+    async def story(_house: House, operator: Operator) -> None:
+        assert await operator.leave(path) == 400
+
+    tell(tmp_path, story)
 
 
 def test_health_is_open_and_ready_is_not_while_draining(tmp_path: Path) -> None:
@@ -127,7 +170,15 @@ def test_lists_by_pages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["incidents?state=no", "incidents?limit=0", "incidents?limit=x", "dead-letters?limit=-1", "dead-letters?cursor=no"],
+    [
+        "incidents?state=no",
+        "incidents?limit=0",
+        "incidents?limit=x",
+        "incidents?limit=1001",
+        pytest.param(f"incidents?limit={'9' * 5000}", id="limit of more digits than int() takes"),
+        "dead-letters?limit=-1",
+        "dead-letters?cursor=no",
+    ],
 )
 def test_wrong_questions(tmp_path: Path, query: str) -> None:
     """A question that makes no sense is told so."""

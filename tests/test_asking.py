@@ -73,10 +73,12 @@ def test_asks_with_the_token_and_understands_json() -> None:
         assert router.get("/api/v1/dead-letters", {"kind": "a b", "cursor": None, "limit": 5}) == {"version": 1}
         assert router.post("/api/v1/dead-letters/drop", {"all": True}) == {"version": 1}
         RunningRouter(server.url, token=None).get("/x")
+        RunningRouter(server.url, token=None).get("/y", {"team": b"\xff".decode("utf-8", "surrogateescape")})
     assert server.requests == [
         ("GET", "/api/v1/dead-letters?kind=a+b&limit=5", f"Bearer {TOKEN}", b""),
         ("POST", "/api/v1/dead-letters/drop", f"Bearer {TOKEN}", b'{"all": true}'),
         ("GET", "/x", None, b""),
+        ("GET", "/y?team=%3F", None, b""),  # a terminal's bytes that are no text
     ]
 
 

@@ -133,6 +133,6 @@ def test_every_snippet_of_a_map_fits_a_map(tmp_path: Path) -> None:
         for block in blocks(page.read_text(encoding="utf-8"), "yaml")
         if block.startswith(("rules:", "jobs:", "services:", "namespaces:"))
     ]
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     for snippet in snippets:
         load_map(map_of(f"{base}{snippet}", tmp_path))

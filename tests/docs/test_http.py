@@ -9,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
+from router.acting import ActionInbox
 from router.active_map import ActiveMap
 from router.api import Api, OperatorsOnly
 from router.core.incidents import Reason
@@ -32,8 +33,9 @@ def api_paths(tmp_path: Path) -> set[str]:
     map_file = tmp_path / "ownership.yaml"
     map_file.write_text(MAP, encoding="utf-8")
     metrics = Metrics()
+    store = Store(f"sqlite:///{tmp_path / 'router.db'}", append=inbox.append, metrics=metrics)
     api = Api(
-        store=Store(f"sqlite:///{tmp_path / 'router.db'}", append=inbox.append, metrics=metrics),
+        store=store,
         ownership=ActiveMap(map_file, clock=lambda: NOW, metrics=metrics),
         health=SlackHealth(),
         metrics=metrics,
@@ -42,6 +44,8 @@ def api_paths(tmp_path: Path) -> set[str]:
         map_changed=lambda: None,
         replayed=lambda: None,
         drawn=lambda: 0,
+        actions=ActionInbox(store=store, wake=lambda: None),
+        signing_secret="secret",
     )
     guarded = api.app(admin_token=None, preview=Starlette())
     assert isinstance(guarded, OperatorsOnly)
@@ -95,7 +99,7 @@ def test_every_key_of_a_replay_is_in_the_table() -> None:
 def test_the_examples_are_json() -> None:
     """Each JSON of the page can be read, and the sums of the status in it balance."""
     examples = [json.loads(example) for example in blocks(text_of(PAGE), "json")]
-    assert len(examples) == 6
+    assert len(examples) == 7
     status = examples[0]
     counted = status["notifications"]
     assert counted["accepted"] == sum(counted[state] for state in NotificationState)
