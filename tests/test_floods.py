@@ -2,8 +2,10 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 
+from router.core.actions import Action, ActionKind
 from router.core.model import MessageKind, MessageState
 from router.preview.workspace import Message
 from router.store import incidents, messages
@@ -94,6 +96,26 @@ def test_member_that_still_fires_gets_its_own_message(tell: Tell) -> None:
     digest, own = slack.roots(PAYMENTS)
     assert (is_digest(digest), is_digest(own)) == (True, False)
     assert ("G003" in header(own), "RESOLVED" in header(own)) == (True, True)
+
+
+def test_what_people_do_about_a_member_calls_nobody(tell: Tell) -> None:
+    """One that is acknowledged from a terminal is marked in its line; it gets no message of its own for that."""
+
+    async def story(house: House) -> None:
+        for number in range(8):
+            await house.tell(alert(f"G{number:03d}"), group=f"g{number}")
+        await house.settle()
+        (incident,) = await house.store.read(partial(incidents.page, state=None, before=None, limit=1))
+        await house.actions.take(
+            Action(incident=incident.id, kind=ActionKind.ACK, by="alice", at=house.clock()), press=None
+        )
+        await house.settle()
+
+    slack = tell(story)
+
+    (digest,) = slack.roots(PAYMENTS)
+    assert is_digest(digest)
+    assert "acknowledged" in str(digest.content.blocks).lower()
 
 
 def test_flood_of_orphans_is_a_digest_too(tell: Tell) -> None:

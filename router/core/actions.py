@@ -118,7 +118,8 @@ def _woken(action: Action, incident: Incident, *, now: datetime) -> Result:
 def _done(before: Incident, changed: Incident, words: str, *, now: datetime) -> Result:
     """Timers look at it at once: they know when it is due next."""
     after = replace(changed, revision=before.revision + 1, updated_at=now, due_at=now)
-    return Result(done=True, words=words, incidents=(after,), wanted=(*messages_of(after), *replies_of(before, after)))
+    wanted = (*messages_of(after, noted=True), *replies_of(before, after))
+    return Result(done=True, words=words, incidents=(after,), wanted=wanted)
 
 
 # -- whose it is -------------------------------------------------------------------------------------------------------

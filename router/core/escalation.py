@@ -173,9 +173,13 @@ def _next_step(
 ) -> _Due | None:
     """The step that comes next: because it came again so often, or because nobody acknowledged."""
     steps = chain(ownership, incident.owner, incident.severity, channel_id=incident.channel_id, stand_in=facts.stand_in)
-    # Known by their channel, not by their place: the map may have changed, and what was taken stays taken.
-    taken = {escalation.channel_id for escalation in incident.escalations}
-    left = [(place, step) for place, step in enumerate(steps) if step.channel_id not in taken]
+    # Known by their word and their channel, not by their place: the map or the severity may have changed, and what was
+    # taken stays taken.
+    words = {escalation.to for escalation in incident.escalations}
+    channels = {escalation.channel_id for escalation in incident.escalations}
+    left = [
+        (place, step) for place, step in enumerate(steps) if step.to not in words and step.channel_id not in channels
+    ]
     if not left or incident.owner is None:
         return None
     team, policy = ownership.team(incident.owner), policy_for(ownership, incident.owner, incident.severity)
@@ -334,7 +338,7 @@ def _looked(before: Incident, after: Incident, due_at: datetime | None, now: dat
     return Look(
         incident=after,
         changed=True,
-        wanted=(*messages_of(after), *replies_of(before, after)),
+        wanted=(*messages_of(after, noted=True), *replies_of(before, after)),
         taken=after.escalations[len(before.escalations) :],
         went_stale=after.state is IncidentState.STALE,
     )

@@ -68,7 +68,8 @@ class Urgency(IntEnum):
     FIRING = 2
     ENDED = 3
     REPEATED = 4  # nothing is new but that it is told again
-    REPLY = 5
+    NOTED = 5  # nothing is new of its alerts: what people and timers did is edited in
+    REPLY = 6
 
 
 class Cause(StrEnum):

@@ -199,14 +199,15 @@ def _repeated(verdict: Verdict) -> Verdict:
     return replace(verdict, reason=Reason.REPEATED) if verdict.reason is Reason.STILL_FIRING else verdict
 
 
-def messages_of(incident: Incident, *, repeated: bool = False) -> Iterable[Wanted]:
-    """The messages that show it. `repeated`: nothing is new but that it was told again."""
+def messages_of(incident: Incident, *, repeated: bool = False, noted: bool = False) -> Iterable[Wanted]:
+    """The messages that show it. `repeated`: nothing is new but that it was told again. `noted`: nor even that."""
+    calling = Urgency.CRITICAL if incident.severity is Level.CRITICAL else Urgency.FIRING
     if incident.state is not IncidentState.OPEN:
-        urgency = Urgency.ENDED
-    elif repeated:
-        urgency = Urgency.REPEATED
+        urgency = calling = Urgency.ENDED
+    elif repeated or noted:
+        urgency = Urgency.REPEATED if repeated else Urgency.NOTED
     else:
-        urgency = Urgency.CRITICAL if incident.severity is Level.CRITICAL else Urgency.FIRING
+        urgency = calling
     yield Wanted(incident=incident.id, kind=MessageKind.ROOT, channel_id=incident.channel_id, urgency=urgency)
     for channel_id in incident.copies:
         yield Wanted(incident=incident.id, kind=MessageKind.COPY, channel_id=channel_id, urgency=urgency)
@@ -217,7 +218,7 @@ def messages_of(incident: Incident, *, repeated: bool = False) -> Iterable[Wante
                 incident=incident.id,
                 kind=MessageKind.ESCALATED,
                 channel_id=escalation.channel_id,
-                urgency=urgency,
+                urgency=calling if noted else urgency,  # a step that was just taken calls people
             )
 
 

@@ -90,11 +90,15 @@ def want(connection: Connection, wanted: Iterable[Wanted], *, now: datetime) -> 
     raises.write(connection, at=micros(now))
 
 
+# What changes nothing about how urgent it is that the message is there.
+_NOT_NEW = (Urgency.REPEATED, Urgency.NOTED)
+
+
 def _together(message: Wanted, before: Urgency) -> Urgency:
     """That of the newest state, unless that only repeats; of a reply, which tells everything, the highest."""
     if message.kind is MessageKind.REPLY:
         return min(message.urgency, before)
-    return before if message.urgency is Urgency.REPEATED else message.urgency
+    return before if message.urgency in _NOT_NEW else message.urgency
 
 
 def _want_reply(
@@ -194,7 +198,7 @@ class Raises:
                     at,
                     at,
                     self._urgency[row].value,
-                    int(self._urgency[row] is Urgency.REPEATED),
+                    int(self._urgency[row] in _NOT_NEW),
                     self._urgency[row].value,
                     row,
                 )

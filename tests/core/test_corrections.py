@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from router.core.corrections import correction
 from router.core.model import Stage
 from router.core.ownership import OwnershipMap
+from router.notify.markup import code_block
 from router.ownership_file import load_map
 from tests.ownership.maps import HEAD, TODAY, a_map
 
@@ -144,6 +145,25 @@ def test_override_claims_no_more_than_this_kind() -> None:
     told = correction(ownership, labels, via=via, owner="data", said_on=TODAY)
     (entry,) = _sections(told)["overrides"]
     assert entry["match"] == {"team": "billing", "instance": "db-1", "note": "a: b # c\n- d"}
+
+
+def test_what_slack_shows_claims_the_same_alert() -> None:
+    """Where a message leaves out what cannot be seen, the text to paste names it: the alert without it is another."""
+    ownership = a_map(BODY)
+    names = [
+        "Close\u202eFailed",
+        "\u2066Close\u2069Failed\u200e",
+        'Close\u061c"Failed',
+        "Close\x00\x1b[31m\u2028 Failed",
+    ]
+    for name in names:
+        labels = {"alertname": name, "team": "billing"}
+        told = correction(
+            ownership, labels, via=ownership.resolve(labels, today=TODAY).via, owner="data", said_on=TODAY
+        )
+        assert all(letter.isprintable() or letter == "\n" for letter in told)
+        (entry,) = _sections((code_block(told, 3000) or "").strip("`"))["overrides"]
+        assert entry["match"] == labels
 
 
 def test_where_labels_outrank_overrides_only_the_label_helps() -> None:

@@ -291,16 +291,16 @@ def test_what_a_step_tells() -> None:
     lead = first.incident.history[-1]
     assert (lead.event, lead.mention, lead.channel_id) == (Event.ESCALATED, "U0LEADPAY1", OWN)
     assert [(wanted.kind, wanted.urgency) for wanted in first.wanted] == [
-        (MessageKind.ROOT, Urgency.CRITICAL),
+        (MessageKind.ROOT, Urgency.NOTED),
         (MessageKind.REPLY, Urgency.NOTICE),
     ]
     second = looked(first.incident, NOW + minutes(60))
     parent = second.incident.history[-1]
     assert (parent.team, parent.mention, parent.channel_id) == ("finance", None, PARENT)
-    assert [(wanted.kind, wanted.channel_id) for wanted in second.wanted] == [
-        (MessageKind.ROOT, OWN),
-        (MessageKind.ESCALATED, PARENT),
-        (MessageKind.REPLY, OWN),
+    assert [(wanted.kind, wanted.channel_id, wanted.urgency) for wanted in second.wanted] == [
+        (MessageKind.ROOT, OWN, Urgency.NOTED),
+        (MessageKind.ESCALATED, PARENT, Urgency.CRITICAL),
+        (MessageKind.REPLY, OWN, Urgency.REPLY),
     ]
     assert second.incident.revision == 3
 
@@ -604,6 +604,27 @@ def test_the_map_changes_between_two_steps(body: str, expected: list[str]) -> No
     after = lived(one, begins=NOW + minutes(40), until=NOW + timedelta(days=1), ownership=the_map(body))
     assert [to for to, _ in called(after)] == expected
     assert len({escalation.channel_id for escalation in after.escalations}) == len(expected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(MAP.replace("parent: finance", "parent: aide"), id="another parent"),
+        pytest.param(
+            MAP.replace("mention: S0FINANCE1}", "channels: {critical: {name: now, id: C0FINNOWAL}}}"),
+            id="another channel",
+        ),
+    ],
+)
+def test_a_parent_that_was_called_stays_called(body: str) -> None:
+    """Another parent is called for the next incident, as another lead is: for this one that step was taken."""
+    one = lived(incident(), until=NOW + minutes(60))
+    after = lived(one, begins=NOW + minutes(70), until=NOW + timedelta(days=1), ownership=the_map(body))
+    assert [(step.to, step.channel_id) for step in after.escalations] == [
+        ("lead", OWN),
+        ("parent", PARENT),
+        ("fallback", FALLBACK),
+    ]
 
 
 def test_a_deadline_of_years_is_no_hurry() -> None:
