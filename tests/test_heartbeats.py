@@ -91,6 +91,22 @@ def test_a_watchdog_falls_silent(tell: Tell) -> None:
     tell(story)
 
 
+@ON_SQLITE
+def test_nothing_is_more_urgent(tell: Tell) -> None:
+    """Critical orphans wait for the same channel: that the alarm itself is broken is told before them."""
+
+    async def story(house: House) -> None:
+        house.new_map(WATCHED)
+        await beats(house, 1)
+        for number in range(4):
+            await house.tell(alert(f"Down{number}", team=None, severity="critical"), group=f"down-{number}")
+        await end(house)
+        await house.live(MINUTE)
+        assert (told(house)[0], len(told(house))) == (LOST, 5)
+
+    tell(story)
+
+
 def test_a_watchdog_resolves(tell: Tell) -> None:
     """What looks like good news is that Prometheus died: told at once, though its rhythm is not known yet."""
 

@@ -286,7 +286,7 @@ def notify(connection: Connection, notice: Notice) -> None:
             INSERT INTO messages (kind, state, wanted, shown, wanted_at, due_at, attempts, urgency, notice, cause)
             VALUES (?, 'pending', 1, 0, ?, ?, 0, ?, ?, ?)
             """,
-            (MessageKind.NOTICE.value, at, at, Urgency.NOTICE.value, _dump_notice(notice), cause),
+            (MessageKind.NOTICE.value, at, at, _urgency_of(notice).value, _dump_notice(notice), cause),
         )
         count(connection, {"wanted": 1})
         return
@@ -314,8 +314,13 @@ def end_notices(connection: Connection, notice: Notice, *, now: datetime) -> Non
 def _tell_again(connection: Connection, id: int, state: MessageState, notice: Notice, *, now: datetime) -> None:
     connection.execute("UPDATE messages SET notice = ? WHERE id = ?", (_dump_notice(notice), id))
     raises = Raises()
-    raises.add(id, pending=state is MessageState.PENDING, urgency=Urgency.NOTICE)
+    raises.add(id, pending=state is MessageState.PENDING, urgency=_urgency_of(notice))
     raises.write(connection, at=micros(now))
+
+
+def _urgency_of(notice: Notice) -> Urgency:
+    """Where the alarm itself is broken, nothing is more urgent: what fires is told by nobody."""
+    return Urgency.CRITICAL if notice.cause is Cause.HEARTBEAT and notice.ended_at is None else Urgency.NOTICE
 
 
 def _cause(notice: Notice) -> str:
