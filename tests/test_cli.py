@@ -11,7 +11,20 @@ from click.testing import CliRunner
 from router.cli import main
 from tests.ownership.maps import HEAD
 
-COMMANDS = ("backup", "dead", "drill", "import", "incident", "init", "lint", "report", "restore", "schema", "serve", "who")
+COMMANDS = (
+    "backup",
+    "dead",
+    "drill",
+    "import",
+    "incident",
+    "init",
+    "lint",
+    "report",
+    "restore",
+    "schema",
+    "serve",
+    "who",
+)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -63,6 +63,7 @@ class MessageKind(StrEnum):
 class Urgency(IntEnum):
     """What goes out first where not everything can; a state that waits takes the urgency of the newest one."""
 
+    ALARM_BROKEN = -1  # what fires now is told by nobody
     CRITICAL = 0  # a critical alert fires
     NOTICE = 1  # something went wrong that nobody else tells
     FIRING = 2

@@ -319,8 +319,7 @@ def _tell_again(connection: Connection, id: int, state: MessageState, notice: No
 
 
 def _urgency_of(notice: Notice) -> Urgency:
-    """Where the alarm itself is broken, nothing is more urgent: what fires is told by nobody."""
-    return Urgency.CRITICAL if notice.cause is Cause.HEARTBEAT and notice.ended_at is None else Urgency.NOTICE
+    return Urgency.ALARM_BROKEN if notice.cause is Cause.HEARTBEAT and notice.ended_at is None else Urgency.NOTICE
 
 
 def _cause(notice: Notice) -> str:
