@@ -175,6 +175,7 @@ class Incident:
     assigned: Assignment | None = None
     flaps: int = 0  # how often it fired again after it was found to flap; it was not told anew for these
     suspect: Suspicion | None = None
+    unheard: int = 0  # alerts that fire, and that its group's last word left out: silenced or inhibited
     job: str | None = None  # the entry of the map's `jobs` that all of its alerts are of
 
     @property

@@ -34,6 +34,7 @@ def dumped(incident: Incident) -> Json:
         "snoozed": _dump_or_none(incident.snoozed),
         "assigned": _dump_or_none(incident.assigned),
         "flaps": incident.flaps,
+        "unheard": incident.unheard,
         "suspect": _dump_or_none(incident.suspect),
     }
     return {name: value for name, value in found.items() if value}
@@ -51,6 +52,7 @@ def loaded(facts: Json) -> Json:
         "snoozed": _loaded(Snooze, facts.get("snoozed"), "at", "until"),
         "assigned": _loaded(Assignment, facts.get("assigned"), "at"),
         "flaps": facts.get("flaps", 0),
+        "unheard": facts.get("unheard", 0),
         "suspect": _loaded(Suspicion, facts.get("suspect"), "lost_at"),
     }
 

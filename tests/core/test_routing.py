@@ -90,6 +90,30 @@ def test_absent_alert_keeps_firing() -> None:
     assert (story.of("payments").state, story.of("payments").firing) == (IncidentState.OPEN, 1)
 
 
+def test_what_is_silenced_is_counted() -> None:
+    """A word that tells the whole group without an alert that fires: it is muted, which its message says, until it is
+    told again. What max_alerts cut off, and the other member's older word, say nothing of it."""
+    story = Story()
+    story.tell(notification(alert("a"), alert("b"), alert("c", team="ledger")))
+
+    def unheard() -> tuple[int, int]:
+        return story.of("payments").unheard, story.of("payments").revision
+
+    story.tell(notification(alert("a"), alert("c", team="ledger"), truncated=1), at=NOW + minutes(240))
+    assert unheard() == (0, 2)
+    decision = story.tell(notification(alert("a"), alert("c", team="ledger")), at=NOW + minutes(480))
+    assert unheard() == (1, 3)
+    assert story.of("payments").id in {wanted.incident for wanted in decision.wanted}
+    story.tell(notification(alert("c", team="ledger")), at=NOW + minutes(720))
+    assert unheard() == (2, 4)
+    assert story.of("payments").heard_at == NOW + minutes(480)
+    told = notification(alert("a"), alert("b"), alert("c", team="ledger"))
+    story.tell(told, at=NOW + minutes(725))
+    assert unheard() == (0, 5)
+    story.tell(notification(alert("c", team="ledger"), sender="http://am-1"), at=NOW + minutes(725.2))
+    assert unheard() == (0, 5)
+
+
 def test_untouched_owner_is_not_edited() -> None:
     """An alert that joins for one owner does not edit the message of another owner in the same group."""
     story = Story()
