@@ -54,8 +54,10 @@ log = structlog.get_logger()
 # of several routers on one database, what another one took or decided.
 POLL_S = 5.0
 POLL_SHARED_S = 0.25
-# While notifications come without a pause, so often it is looked whether something else is due.
+# While notifications come without a pause, so often it is looked whether something else is due, and for so long at the
+# most: what is decided is due at once, and of a flood there is no end.
 TIMERS_S = 1.0
+TIMERS_SHARE_S = 0.2
 # How often it is looked whether there is something to delete.
 PRUNE_S = 60.0
 # How often the database is asked for its time.
@@ -359,11 +361,13 @@ class _Router:
                 return None
             decided = await dispatcher.step()
             acted = await acting.step()
+            reassigned = await reassigner.step()
             due_in: list[float | None] = []
             if not decided.more or time.monotonic() - looked_at >= TIMERS_S:
-                due_in = [await timers.step(), await heartbeats.step()]
                 looked_at = time.monotonic()
-            reassigned = await reassigner.step()
+                due_in = [await timers.step(), await heartbeats.step()]
+                while decided.more and due_in[0] == 0.0 and time.monotonic() - looked_at < TIMERS_SHARE_S:
+                    due_in[0] = await timers.step()
             if (rest_s := decided.rest_s(now=self._clock())) > 0:
                 await _wait(self._stopping, rest_s)
             if decided.more or acted or reassigned:

@@ -21,8 +21,9 @@ from router.telemetry import Metrics
 
 log = structlog.get_logger()
 
-# One transaction; what arrives meanwhile waits for it.
+# One transaction; what arrives meanwhile waits for it. The bytes are those of incidents: of a large group, one or two.
 BATCH = 32
+BATCH_BYTES = 1024 * 1024
 # After a fault of ours: the next look at that incident, or the next try to write what came of one.
 NOT_LOOKED_AT_FOR = timedelta(hours=1)
 STUCK_S = 60.0
@@ -183,6 +184,7 @@ def _batch(connection: Connection, *, ownership: OwnershipMap, now: datetime) ->
         fallback_channel=ownership.fallback.channel.id,
         now=now,
         limit=BATCH,
+        size=BATCH_BYTES,
     )
     return _Batch(due=found, next_at=None if found else incidents.next_due(connection))
 

@@ -635,3 +635,36 @@ def test_many_at_once(tell: Tell) -> None:
         assert counted(house) == {("unacknowledged", "lead"): 70}
 
     tell(story)
+
+
+def test_large_ones_take_turns(tell: Tell) -> None:
+    """A batch is of so many bytes, and of one incident at least."""
+
+    async def story(house: House) -> None:
+        for number in range(3):
+            await house.tell(*(alert(f"A{number}-{place}") for place in range(20)), group=f"g{number}")
+        await house.dispatcher.step()
+        for size, expected in ((1, 1), (1_000_000, 3)):
+            found = await house.store.read(partial(incidents.due, now=house.clock(), limit=10, size=size))
+            assert len(found) == expected
+
+    tell(story)
+
+
+def test_what_flaps_had_ended_meanwhile(tell: Tell) -> None:
+    """While it did not fire nobody was waited for: opened again it has the whole time."""
+
+    async def story(house: House) -> None:
+        house.new_map(MAP)
+        for pause_s in (480, 1980, 60):
+            fires = alert("A", severity="critical")
+            fires["startsAt"] = f"{house.clock():%Y-%m-%dT%H:%M:%SZ}"
+            await house.tell(fires)
+            await house.live(120)
+            if pause_s > 60:
+                await house.tell({**fires, "status": "resolved", "endsAt": f"{house.clock():%Y-%m-%dT%H:%M:%SZ}"})
+            await house.live(pause_s)
+        flapping = max(await every(house), key=lambda incident: incident.id)
+        assert (flapping.flaps, called(flapping)) == (1, [])
+
+    tell(story)

@@ -82,7 +82,8 @@ def _acknowledged(action: Action, incident: Incident, *, now: datetime) -> Resul
         return Result(done=True, words=f"you acknowledged it already, at {_time(before.at)}")
     if before is not None:
         return refused(f"{before.by} acknowledged it already, at {_time(before.at)}")
-    after = replace(incident, acknowledged=Acknowledgement(by=action.by, at=action.at))
+    # Who takes it now need not be reminded at the end of somebody's snooze.
+    after = replace(incident, acknowledged=Acknowledgement(by=action.by, at=action.at), snoozed=None)
     after = noted(after, Event.ACKNOWLEDGED, at=action.at, by=action.by)
     return _done(incident, after, "acknowledged: it goes no further", now=now)
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from router.core.history import Assignment
 from router.core.incidents import Explanation, Incident, Move, Tracked, most_urgent
 from router.core.model import Alert, IncidentState, Level, MessageKind, Resolution, Urgency
-from router.core.routing import Ownership, Wanted, copies_of, explanation_of, messages_of
+from router.core.routing import Wanted, messages_of
+from router.core.shares import Ownership, copies_of, explanation_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,8 @@ def _moved(
     revision: str,
     now: datetime,
 ) -> Reassignment:
-    open_by_place = {_place(sibling): sibling for sibling in siblings if sibling.state is IncidentState.OPEN}
+    # What a person gave to its owner takes nothing from the map: it may go elsewhere as a whole.
+    open_by_place = {_place(sibling): sibling for sibling in siblings if not sibling.ended and sibling.assigned is None}
     groups: dict[tuple[str | None, str], dict[str, Resolution]] = {}
     for fingerprint, answer in leave.items():
         groups.setdefault(_destination(answer), {})[fingerprint] = answer
@@ -211,6 +213,8 @@ def _receiving(
         )
         return replace(
             _with(existing, {**existing.alerts, **arriving}, now=now),
+            # Of one that is not heard of any more something is known again, where what comes is.
+            state=incident.state if existing.state is IncidentState.STALE else existing.state,
             copies=tuple(dict.fromkeys([*existing.copies, *copies])),
             revision=existing.revision + 1,
             updated_at=now,

@@ -120,7 +120,11 @@ def of_older_maps(connection: Connection, *, revision: str, after: str, limit: i
             f"{_SELECT} WHERE state = '{state.value}' AND map_revision <> ? AND id > ? ORDER BY id LIMIT ?",
             (revision, after, limit),
         ).fetchall()
-    rows = sorted(rows, key=lambda row: str(row[0]))[:limit]
+    return _first_of(sorted(rows, key=lambda row: str(row[0]))[:limit], size=size)
+
+
+def _first_of(rows: Iterable[Sequence[Any]], *, size: int) -> list[Incident]:
+    """So many of the first rows as are of about `size` bytes: one at least."""
     found, held = list[Incident](), 0
     for row in rows:
         found.append(_incident(row))
@@ -174,12 +178,12 @@ def counts(connection: Connection) -> Counts:
     return Counts(opened=opened, orphaned=opened - owned, stale=stale)
 
 
-def due(connection: Connection, *, now: datetime, limit: int) -> list[Incident]:
-    """Incidents that timers have to look at, the longest due first."""
+def due(connection: Connection, *, now: datetime, limit: int, size: int) -> list[Incident]:
+    """Incidents that timers have to look at, the longest due first: at most `limit`, and of about `size` bytes."""
     rows = connection.execute(
         f"{_SELECT} WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?", (micros(now), limit)
     )
-    return [_incident(row) for row in rows]
+    return _first_of(rows.fetchall(), size=size)
 
 
 def next_due(connection: Connection) -> datetime | None:

@@ -33,9 +33,10 @@ def due(
     fallback_channel: str,
     now: datetime,
     limit: int,
+    size: int,
 ) -> list[Due]:
-    """At most `limit` incidents that are due, the longest due first."""
-    found = incidents.due(connection, now=now, limit=limit)
+    """At most `limit` incidents that are due, and of about `size` bytes, the longest due first."""
+    found = incidents.due(connection, now=now, limit=limit, size=size)
     if not found:
         return []
     stand_ins = _stand_ins(connection, [incident.id for incident in found], fallback_channel)

@@ -97,6 +97,13 @@ def test_snoozed_and_woken() -> None:
     assert not awake.history[-1].calls, "who ended it did so on purpose"
 
 
+def test_who_acknowledges_is_not_reminded_of_a_snooze() -> None:
+    """A snooze is over with the acknowledgement: somebody has it now."""
+    (snoozed,) = act(opened(), ActionKind.SNOOZE, lasts=timedelta(hours=2)).incidents
+    (after,) = act(snoozed, ActionKind.ACK, by="U0BOB").incidents
+    assert (after.snoozed, after.acknowledged and after.acknowledged.by) == (None, "U0BOB")
+
+
 @pytest.mark.parametrize(
     ("lasts", "words"),
     [

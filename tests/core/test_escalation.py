@@ -606,6 +606,12 @@ def test_the_map_changes_between_two_steps(body: str, expected: list[str]) -> No
     assert len({escalation.channel_id for escalation in after.escalations}) == len(expected)
 
 
+def test_an_acknowledgement_holds_until_the_end() -> None:
+    """Whoever has it hears with the others that it got worse; nobody is called further."""
+    worse = noted(incident(acknowledged=ACKNOWLEDGED), Event.WORSE, at=NOW + minutes(20), level=Level.CRITICAL)
+    assert called(lived(worse, until=NOW + timedelta(days=1))) == []
+
+
 @pytest.mark.parametrize(
     "body",
     [

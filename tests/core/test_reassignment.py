@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from hypothesis import settings
@@ -230,6 +230,70 @@ def test_map_that_comes_back_finds_what_another_placed() -> None:
     group.change_the_map(MAPS[1])
     group.look_at_all()
     assert {one.owner: set(one.alerts) for one in group.incidents.values()} == {"payments": {"a"}, "ledger": {"b"}}
+
+
+def _opened(
+    name: str, *, id: int, ownership: TeamLabelMap, team: str | None = "payments", severity: str = "normal"
+) -> Incident:
+    told = notification(alert(name, team=team, severity=severity))
+    decision = decide(told, id=id, group=Group(telling=None, incidents=()), ownership=ownership, now=NOW)
+    (incident,) = decision.incidents
+    return replace(incident, due_at=NOW + timedelta(hours=26))
+
+
+def _looked_at(
+    incident: Incident, *siblings: Incident, name: str, team: str = "payments", severity: str = "normal"
+) -> Reassignment:
+    """By a map that says so of it."""
+    evidence = {name: Evidence(alert=alert(name, team=team, severity=severity), route_labels={})}
+    return reassign(
+        incident, siblings=siblings, evidence=evidence, ownership=TeamLabelMap("r2"), now=NOW + timedelta(minutes=1)
+    )
+
+
+def test_timers_look_again_at_what_has_another_severity() -> None:
+    """How long it waits for somebody is another one; where nothing changed, timers have looked by the new map."""
+    one = _opened("a", id=1, ownership=TeamLabelMap("r1"))
+    (worse,) = _looked_at(one, name="a", severity="critical").incidents
+    assert worse.due_at == NOW + timedelta(minutes=1)
+    assert _looked_at(one, name="a").incidents[0].due_at == one.due_at
+    (stale,) = _looked_at(replace(one, state=IncidentState.STALE, due_at=None), name="a", severity="critical").incidents
+    assert stale.due_at is None
+
+
+def test_timers_look_again_at_what_something_worse_moved_into() -> None:
+    """It is as urgent as what is in it."""
+    ownership = TeamLabelMap("r1")
+    one = _opened("a", id=1, ownership=ownership, team="ledger", severity="critical")
+    other = _opened("b", id=2, ownership=ownership)
+    _, receiving = _looked_at(one, other, name="a", severity="critical").incidents
+    assert receiving.id == other.id
+    assert receiving.due_at == NOW + timedelta(minutes=1)
+
+
+def test_what_a_person_gave_takes_nothing_from_the_map() -> None:
+    """Given to somebody else as a whole, it would take along what the map never gave to anybody else."""
+    ownership = TeamLabelMap("r1")
+    orphan = _opened("a", id=1, ownership=ownership, team=None)
+    said = Assignment(by="U0ALICE", at=NOW, instead_of=orphan.owner, channel_id=orphan.channel_id)
+    _, given = hand_over(orphan, owner="payments", channel_id="C0PAYMENTS", assigned=said, now=NOW).incidents
+    one = _opened("b", id=2, ownership=ownership, team="ledger")
+    _, receiving = _looked_at(one, given, name="b").incidents
+    assert (receiving.owner, receiving.channel_id) == (given.owner, given.channel_id)
+    assert receiving.id != given.id
+
+
+def test_what_a_person_gave_stays_apart_from_what_the_map_gives() -> None:
+    """Given on once more, it would take along what the map never gave to anybody else."""
+    group = OneGroup()
+    group.change_the_map(MAPS[3])
+    group.notify({"a"}, under_map_before=False)
+    group.disown("payments", 0)
+    group.notify({"a", "c"}, under_map_before=False)
+    assert sorted((one.owner, *one.alerts) for one in group.incidents.values() if one.firing) == [
+        ("payments", "a"),
+        ("payments", "c"),
+    ]
 
 
 TestOneGroup = OneGroup.TestCase
