@@ -26,7 +26,7 @@ from router.core.heartbeats import Heartbeat
 from router.core.identifiers import identifier_of, text_of
 from router.core.model import Alert, MapVersion
 from router.core.peers import is_local, names_no_stranger
-from router.core.routing import Verdict
+from router.core.shares import Verdict
 from router.dead_letter_api import DeadLetterApi
 from router.delivery import SlackHealth
 from router.handling import Handling

@@ -7,15 +7,22 @@ else.
 import http.client
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-from router.core.errors import NotAnswered
+import click
+
+from router.config import secret
+from router.core.errors import CannotStart, NotAnswered
+from router.printing import print_text
 
 Json = dict[str, Any]  # Any: what a router answered
 
+NO: Final = 1
+BAD_INPUT: Final = 2
 TIMEOUT_S: Final = 10.0
 LARGEST_ANSWER: Final = 32 * 1024 * 1024
 _LONGEST_ERROR: Final = 500  # characters
@@ -101,6 +108,21 @@ class RunningRouter:
         elif not isinstance(told, str):
             told = f"status {status}, which no router answers here: is it another program, or another version?"
         raise NotAnswered(f"the router at {self._name} says no: {told[:_LONGEST_ERROR]}", status=status)
+
+
+def running_router(url: str, environ: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> RunningRouter:
+    """The router at `url`, asked with the admin token of `environ`. Raises NotAnswered or CannotStart."""
+    return RunningRouter(url, token=secret(TokenKind.ADMIN, environ), timeout_s=timeout_s)
+
+
+@contextmanager
+def failures_told(context: click.Context, *, says_no: Collection[int] = (http.HTTPStatus.NOT_FOUND,)) -> Iterator[None]:
+    """What the router does not answer is said, and decides the exit code. `says_no`: statuses that answer with no."""
+    try:
+        yield
+    except (NotAnswered, CannotStart) as exc:
+        print_text(f"router: {exc}", err=True)
+        context.exit(NO if isinstance(exc, NotAnswered) and exc.status in says_no else BAD_INPUT)
 
 
 def _parts(url: str) -> SplitResult:

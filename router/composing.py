@@ -17,8 +17,10 @@ from router.core.message_card import Card
 from router.core.model import FailureClass, Language, MessageKind, Notification, Source
 from router.core.ownership import OwnershipMap
 from router.intake.reading import READ_INLINE_BYTES, read
-from router.notify.blocks import Payload, plain, render, render_move, render_notice
 from router.notify.digests import render_digest, render_told_again
+from router.notify.layout import Payload, plain
+from router.notify.messages import render, render_move
+from router.notify.notices import render_notice
 from router.notify.replies import render_reply
 from router.store import digests, incidents, messages
 from router.store.database import Connection, Store

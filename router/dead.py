@@ -1,29 +1,22 @@
 """`router dead`: look at dead letters, replay them, drop them. Asks the running router."""
 
-import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import click
 
-from router.asking import Json, RunningRouter
-from router.config import secret
-from router.core.errors import CannotStart, NotAnswered
+from router.asking import NO, Json, RunningRouter, failures_told, running_router
 from router.options import router_option
-from router.printing import print_text
+from router.printing import fact_lines, json_text, one_line, print_text, second_of
 
 VERSION: Final = 1
-NO: Final = 1
-BAD_INPUT: Final = 2
 
 PATH: Final = "/api/v1/dead-letters"
 PAGE: Final = 1000  # of a list; also the most ids that the router takes at once
 _HELP: Final = {"help_option_names": ["-h", "--help"]}
 _KINDS: Final = ("notification", "delivery")
-_NOT_FOUND: Final = 404
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: a command's function takes and returns what it likes
 
@@ -67,10 +60,10 @@ def list_letters(
 
     Exits 0, also if there are none, and 2 if the router does not answer.
     """
-    with _told(context):
-        letters, more = _listed(_router(url), {"kind": kind, "reason": reason}, limit)
+    with failures_told(context):
+        letters, more = _listed(running_router(url, os.environ), {"kind": kind, "reason": reason}, limit)
     if as_json:
-        print_text(_dumped({"version": VERSION, "dead_letters": letters, "more": more}))
+        print_text(json_text({"version": VERSION, "dead_letters": letters, "more": more}))
         return
     if letters:
         print_text("\n".join(_table(letters)))
@@ -93,9 +86,9 @@ def show(context: click.Context, id: str, as_json: bool, url: str) -> None:
 
     Exits 0, or 1 if there is no such dead letter, and 2 if the router does not answer.
     """
-    with _told(context):
-        letter = _router(url).get(f"{PATH}/{_one_id(id)}")
-    print_text(_dumped(letter) if as_json else "\n".join(_page(letter)))
+    with failures_told(context):
+        letter = running_router(url, os.environ).get(f"{PATH}/{_one_id(id)}")
+    print_text(json_text(letter) if as_json else "\n".join(_page(letter)))
 
 
 @dead.command(short_help="Take dead letters back to where they failed.", context_settings=_HELP)
@@ -137,8 +130,8 @@ def replay(
     question = _question(ids, all_of_them, kind=kind, reason=reason, before=before, dry_run=dry_run)
     if outdated:
         question["outdated"] = True
-    with _told(context):
-        answer = _worked_through(_router(url), "replay", question, quiet=as_json)
+    with failures_told(context):
+        answer = _worked_through(running_router(url, os.environ), "replay", question, quiet=as_json)
     _show_handled(answer, as_json=as_json)
     context.exit(_code(answer, done=("replayed", "superseded"), named=bool(ids)))
 
@@ -178,8 +171,8 @@ def drop(
     router does not answer.
     """
     question = _question(ids, all_of_them, kind=kind, reason=reason, before=before, dry_run=dry_run)
-    with _told(context):
-        router = _router(url)
+    with failures_told(context):
+        router = running_router(url, os.environ)
         if not yes and not dry_run:
             would = _worked_through(router, "drop", {**question, "dry_run": True}, quiet=True)["counts"].get(
                 "dropped", 0
@@ -192,20 +185,6 @@ def drop(
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _told(context: click.Context) -> Iterator[None]:
-    """What the router does not answer is said, and decides the exit code."""
-    try:
-        yield
-    except (NotAnswered, CannotStart) as exc:
-        print_text(f"router: {exc}", err=True)
-        context.exit(NO if isinstance(exc, NotAnswered) and exc.status == _NOT_FOUND else BAD_INPUT)
-
-
-def _router(url: str) -> RunningRouter:
-    return RunningRouter(url, token=secret("ROUTER_ADMIN_TOKEN", os.environ))
 
 
 def _one_id(id: str) -> str:
@@ -278,17 +257,8 @@ def _code(answer: Json, *, done: Iterable[str], named: bool) -> int:
 # -- showing -----------------------------------------------------------------------------------------------------------
 
 
-def _dumped(answer: Json) -> str:
-    return json.dumps(answer, ensure_ascii=False, indent=2)
-
-
 def _number(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _time(text: str) -> str:
-    """To the second, as people write it; UTC as everything here."""
-    return text[:19].replace("T", " ")
 
 
 def _place(letter: Json) -> str:
@@ -306,22 +276,18 @@ def _about(letter: Json) -> str:
 def _table(letters: Sequence[Json]) -> list[str]:
     rows = [("ID", "SINCE (UTC)", "REASON", "WHERE", "WHAT")]
     rows += [
-        (letter["id"], _time(letter["at"]), letter["reason"], _place(letter), _one_line(_about(letter)))
+        (letter["id"], second_of(letter["at"]), letter["reason"], _place(letter), one_line(_about(letter)))
         for letter in letters
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows]
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _page(letter: Json) -> list[str]:
     facts: dict[str, object] = {
         "id": letter["id"],
         "state": _state(letter),
-        "since": f"{_time(letter['at'])} UTC",
+        "since": f"{second_of(letter['at'])} UTC",
         "reason": letter["reason"],
     }
     if letter["kind"] == "notification":
@@ -334,7 +300,7 @@ def _page(letter: Json) -> list[str]:
             f"{move['incident']}, owner {move['owner'] or 'nobody'}, {move['channel']}" for move in letter["moved_to"]
         )
     facts["replay"] = letter["replay"]
-    lines = [f"{name:<9} {_one_line(str(value))}" for name, value in facts.items() if value not in (None, "")]
+    lines = fact_lines(facts)
     if letter.get("body_withheld"):
         lines.append(f"{'body':<9} not shown: {letter['body_withheld']}")
     if letter.get("body") is not None:
@@ -344,7 +310,7 @@ def _page(letter: Json) -> list[str]:
 
 def _state(letter: Json) -> str:
     if letter["handled_at"] is not None:
-        return f"{letter['state']}, off the list since {_time(letter['handled_at'])} UTC"
+        return f"{letter['state']}, off the list since {second_of(letter['handled_at'])} UTC"
     return str(letter["state"])
 
 
@@ -363,7 +329,7 @@ def _incident(letter: Json) -> str | None:
 
 def _show_handled(answer: Json, *, as_json: bool) -> None:
     if as_json:
-        print_text(_dumped(answer))
+        print_text(json_text(answer))
         return
     letters = answer["dead_letters"]
     width = max((len(letter["id"]) for letter in letters), default=0)
@@ -371,7 +337,7 @@ def _show_handled(answer: Json, *, as_json: bool) -> None:
     column = max(outcomes.values(), default=0)
     for letter in letters:
         outcome = letter["outcome"].replace("_", " ")
-        print_text(f"{letter['id']:<{width}}  {outcome:<{column}}  {_one_line(letter['detail'])}")
+        print_text(f"{letter['id']:<{width}}  {outcome:<{column}}  {one_line(letter['detail'])}")
     counted = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in answer["counts"].items() if count)
     summary = counted or "no dead letters"
     if answer["dry_run"]:

@@ -20,8 +20,8 @@ from router.core.model import Channel, FailureClass, MessageKind, Undelivered
 from router.core.ownership import OwnershipMap
 from router.core.retry import REPLIES_REFUSED, backoff, treated_as
 from router.leadership import Lease, SoleLease
-from router.notify.blocks import Payload, resent
 from router.notify.breaker import Breaker
+from router.notify.layout import Payload, resent
 from router.notify.pacing import Pacing
 from router.notify.slack import Found
 from router.store import channels, sending

@@ -1,22 +1,17 @@
 """`router incident`: what people do about incidents, from a terminal. Asks the running router."""
 
 import getpass
-import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 import click
 
-from router.asking import Json, RunningRouter
-from router.config import secret
-from router.core.errors import CannotStart, NotAnswered
+from router.asking import Json, RunningRouter, failures_told, running_router
+from router.core.errors import NotAnswered
 from router.options import router_option
-from router.printing import print_text
+from router.printing import fact_lines, json_text, one_line, print_text, second_of
 
-NO: Final = 1
-BAD_INPUT: Final = 2
 PATH: Final = "/api/v1/incidents"
 _HELP: Final = {"help_option_names": ["-h", "--help"]}
 # There is no such incident, or it cannot be done about this one.
@@ -130,9 +125,9 @@ def show(context: click.Context, id: str, as_json: bool, url: str) -> None:
 
     Exits 0, or 1 if there is no such incident, and 2 if the router does not answer.
     """
-    with _told(context):
-        found = _router(url).get(f"{PATH}/{_one_id(id)}")
-    print_text(_dumped(found) if as_json else "\n".join(_page(found)))
+    with failures_told(context, says_no=_SAYS_NO):
+        found = running_router(url, os.environ).get(f"{PATH}/{_one_id(id)}")
+    print_text(json_text(found) if as_json else "\n".join(_page(found)))
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -142,10 +137,10 @@ def _do(
     context: click.Context, url: str, id: str, what: str, question: Mapping[str, str | None], *, as_json: bool
 ) -> None:
     asked = {**question, "by": question.get("by") or _user()}
-    with _told(context):
-        answer = _router(url).post(f"{PATH}/{_one_id(id)}/{what}", asked)
+    with failures_told(context, says_no=_SAYS_NO):
+        answer = _answer(running_router(url, os.environ), f"{PATH}/{_one_id(id)}/{what}", asked)
     if as_json:
-        print_text(_dumped(answer))
+        print_text(json_text(answer))
         return
     print_text(answer["detail"])
     if answer["correction"] is not None:
@@ -153,19 +148,13 @@ def _do(
         print_text(answer["correction"])
 
 
-@contextmanager
-def _told(context: click.Context) -> Iterator[None]:
-    """What the router does not answer is said, and decides the exit code."""
+def _answer(router: RunningRouter, path: str, question: Json) -> Json:
     try:
-        yield
-    except (NotAnswered, CannotStart) as exc:
-        stored = isinstance(exc, NotAnswered) and exc.status == _STORED
-        print_text(f"router: {STORED if stored else exc}", err=True)
-        context.exit(NO if isinstance(exc, NotAnswered) and exc.status in _SAYS_NO else BAD_INPUT)
-
-
-def _router(url: str) -> RunningRouter:
-    return RunningRouter(url, token=secret("ROUTER_ADMIN_TOKEN", os.environ))
+        return router.post(path, question)
+    except NotAnswered as exc:
+        if exc.status == _STORED:
+            raise NotAnswered(STORED, status=_STORED) from exc
+        raise
 
 
 def _one_id(id: str) -> str:
@@ -184,15 +173,6 @@ def _user() -> str:
 # -- showing -----------------------------------------------------------------------------------------------------------
 
 
-def _dumped(answer: Json) -> str:
-    return json.dumps(answer, ensure_ascii=False, indent=2)
-
-
-def _time(text: str) -> str:
-    """To the second, as people write it; UTC as everything here."""
-    return text[:19].replace("T", " ")
-
-
 def _page(found: Json) -> list[str]:
     facts: dict[str, object] = {
         "id": found["id"],
@@ -200,14 +180,14 @@ def _page(found: Json) -> list[str]:
         "state": _state(found),
         "owner": _owner(found),
         "severity": found["severity"],
-        "opened": f"{_time(found['opened_at'])} UTC",
-        "closed": None if found["closed_at"] is None else f"{_time(found['closed_at'])} UTC",
+        "opened": f"{second_of(found['opened_at'])} UTC",
+        "closed": None if found["closed_at"] is None else f"{second_of(found['closed_at'])} UTC",
         "alerts": f"{found['alerts']['firing']} firing, {found['alerts']['resolved']} resolved",
         "taken by": found["acknowledged_by"],
-        "snoozed": None if found["snoozed_until"] is None else f"until {_time(found['snoozed_until'])} UTC",
+        "snoozed": None if found["snoozed_until"] is None else f"until {second_of(found['snoozed_until'])} UTC",
         "moved to": "; ".join(f"{move['incident']}, owner {move['owner'] or 'nobody'}" for move in found["moved_to"]),
     }
-    lines = [f"{name:<9} {_one_line(str(value))}" for name, value in facts.items() if value not in (None, "")]
+    lines = fact_lines(facts)
     if found["history"]:
         lines += ["", *(_happening(happening) for happening in found["history"])]
     if found["correction"] is not None:
@@ -230,13 +210,9 @@ def _owner(found: Json) -> str:
 
 def _happening(happening: Json) -> str:
     facts = [f"{name} {_fact(value)}" for name, value in happening.items() if name not in ("number", "event", "at")]
-    told = f"{_time(happening['at'])}  {happening['event'].replace('_', ' ')}"
-    return f"{told}: {_one_line(', '.join(facts))}" if facts else told
+    told = f"{second_of(happening['at'])}  {happening['event'].replace('_', ' ')}"
+    return f"{told}: {one_line(', '.join(facts))}" if facts else told
 
 
 def _fact(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,7 +1,8 @@
 """Text for terminals, pipes and logs: UTF-8 always, and nothing in it moves a cursor or turns the writing."""
 
+import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import click
@@ -21,6 +22,25 @@ def printable(text: str) -> str:
         character if character == "\n" or unicodedata.category(character) not in _ESCAPED else _escaped(character)
         for character in text
     )
+
+
+def json_text(answer: Mapping[str, object]) -> str:
+    """An answer for programs."""
+    return json.dumps(answer, ensure_ascii=False, indent=2)
+
+
+def fact_lines(facts: Mapping[str, object]) -> list[str]:
+    """A line each, by their names; what is None or empty is left out."""
+    return [f"{name:<9} {one_line(str(value))}" for name, value in facts.items() if value not in (None, "")]
+
+
+def second_of(rfc3339: str) -> str:
+    """To the second, as people write it; UTC as everything here."""
+    return rfc3339[:19].replace("T", " ")
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _escaped(character: str) -> str:

@@ -1,26 +1,21 @@
 """`router report`: how loud it was, for whom, and what to do about it. Asks the running router."""
 
-import json
 import os
 from enum import StrEnum
 from typing import Final
 
 import click
 
-from router.asking import Json, RunningRouter
-from router.config import secret
-from router.core.errors import CannotStart, NotAnswered
-from router.core.report import Report, as_markdown, as_text, moment_of, of_json
+from router.asking import Json, failures_told, running_router
+from router.core.errors import NotAnswered
+from router.core.report import Report, moment_of
+from router.core.report_forms import as_markdown, as_text, of_json
 from router.options import router_option
-from router.printing import print_text
-
-NO: Final = 1
-BAD_INPUT: Final = 2
+from router.printing import json_text, print_text
 
 PATH: Final = "/api/v1/report"
 # A month of a hundred thousand incidents takes a few seconds to count, and nothing of the answer comes before.
 TIMEOUT_S: Final = 60.0
-_NOT_FOUND: Final = 404
 
 
 class Form(StrEnum):
@@ -73,13 +68,11 @@ def report(context: click.Context, since: str, until: str | None, team: str | No
 
     Exits 0, also if there were none; 1 if there is no such team, and 2 if the router does not answer.
     """
-    try:
-        router = RunningRouter(url, token=secret("ROUTER_ADMIN_TOKEN", os.environ), timeout_s=TIMEOUT_S)
-        answer = router.get(PATH, {"since": since, "until": until, "team": team})
+    with failures_told(context):
+        answer = running_router(url, os.environ, timeout_s=TIMEOUT_S).get(
+            PATH, {"since": since, "until": until, "team": team}
+        )
         found = _understood(answer)
-    except (NotAnswered, CannotStart) as exc:
-        print_text(f"router: {exc}", err=True)
-        context.exit(NO if isinstance(exc, NotAnswered) and exc.status == _NOT_FOUND else BAD_INPUT)
     print_text(_shown(found, answer, Form(form)))
 
 
@@ -92,5 +85,5 @@ def _understood(answer: Json) -> Report:
 
 def _shown(found: Report, answer: Json, form: Form) -> str:
     if form is Form.JSON:
-        return json.dumps(answer, ensure_ascii=False, indent=2)
+        return json_text(answer)
     return as_markdown(found) if form is Form.MARKDOWN else as_text(found)

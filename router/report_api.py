@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute, Route
 from router.answers import problem
 from router.core.ownership import OwnershipMap
 from router.core.quoting import did_you_mean, quoted
-from router.core.report import NOBODY, Figure, Tally, Window, as_json, window_of
+from router.core.report import NOBODY, Figure, Tally, Window, window_of
+from router.core.report_forms import as_json
 from router.retention import KEPT
 from router.store import report
 from router.store.database import Connection, Store

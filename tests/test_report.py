@@ -32,7 +32,8 @@ from router.core.model import (
     Stage,
     Via,
 )
-from router.core.report import HEADS, HINTS, Figure, Hint, as_json, as_markdown, as_text, moment_of, of_json
+from router.core.report import Figure, Hint, moment_of
+from router.core.report_forms import HEADS, HINTS, as_json, as_markdown, as_text, of_json
 from router.drill import _Run
 from router.preview.faults import Fault, FaultKind
 from router.store import incidents, report

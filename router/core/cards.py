@@ -102,6 +102,7 @@ def card(
         firing=incident.firing,
         resolved=incident.resolved,
         truncated=incident.truncated,
+        unheard=incident.unheard if incident.state is IncidentState.OPEN else 0,
         repeats=incident.repeats,
         opened_at=incident.opened_at,
         closed_at=_ended(incident),

@@ -1,4 +1,4 @@
-"""Everything that one message says, in no vendor's format: `core.cards` fills it, `notify.blocks` renders it."""
+"""Everything that one message says, in no vendor's format: `core.cards` fills it, `notify.messages` renders it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,7 +51,7 @@ class CardEscalation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Everything that one message says, in no vendor's format. `notify.blocks` renders it.
+    """Everything that one message says, in no vendor's format. `notify.messages` renders it.
 
     `alerts` holds only those worth showing in full, the most urgent first; the counts are of all.
     """
@@ -90,6 +90,7 @@ class Card:
     assigned: Assignment | None = None
     assigned_instead_of: str = ""  # the name of the team that said it is not theirs
     flaps: int = 0
+    unheard: int = 0  # alerts that fire, and were left out of the last word: silenced or inhibited
     suspect: Suspicion | None = None
     escalations: tuple[CardEscalation, ...] = ()
     escalation: CardEscalation | None = None  # of an ESCALATED message: the step that it is

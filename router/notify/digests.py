@@ -7,20 +7,10 @@ from datetime import datetime
 from router.core.digests import DigestCard, DigestLine
 from router.core.model import Language, MessageKind, Rerun, RerunSafety, Stage
 from router.notify import markup, progress, text
-from router.notify.blocks import (
-    LEVEL_ICONS,
-    Json,
-    Payload,
-    context,
-    fits,
-    header_block,
-    reference_of,
-    refusal,
-    rerun_word,
-    section,
-    spaced,
-)
 from router.notify.facts import Facts
+from router.notify.layout import LEVEL_ICONS, Json, Payload, context, fits, header_block, reference_of, section, spaced
+from router.notify.messages import refusal
+from router.notify.rerun import rerun_word
 from router.notify.words import Words, words_in
 
 LINES = 30

@@ -71,6 +71,8 @@ def _standing(facts: Facts, voice: Voice) -> Iterator[tuple[str, str]]:
     if card.truncated:
         told = words.all_told_resolved if facts.all_told_resolved else words.partial
         yield "✂️", words.counted(voice.template(told), card.truncated)
+    if card.unheard:
+        yield "🔇", words.counted(voice.template(words.unheard), card.unheard, total=card.firing)
 
 
 def why_escalated(facts: Facts, taken: CardEscalation, voice: Voice) -> str:

@@ -6,8 +6,8 @@ from router.core.history import EscalationReason, Event, Happening
 from router.core.message_card import Card
 from router.core.model import IncidentState, Mention
 from router.notify import markup, text
-from router.notify.blocks import DOT, Payload, fits, section
 from router.notify.facts import Facts
+from router.notify.layout import DOT, Payload, fits, section
 from router.notify.progress import Voice, owner_of, reason
 
 LINES = 10

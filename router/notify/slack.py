@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from router.core.errors import DeliveryFailed
 from router.core.model import FailureClass
 from router.core.retry import SILENCES, classify, is_fine
-from router.notify.blocks import Payload
+from router.notify.layout import Payload
 from router.telemetry import Metrics
 
 if TYPE_CHECKING:

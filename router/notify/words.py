@@ -99,6 +99,7 @@ class Words:
     flapping: str
     flapped: str
     partial: str
+    unheard: str
     all_told_resolved: str
     said_yours: str
     said_yours_of_nobody: str
@@ -327,6 +328,7 @@ ENGLISH = Words(
     flapping="*Fires again and again:* {n} more time{s} since that was noticed, and only counted.",
     flapped="*It fired again and again,* {n} more time{s} since that was noticed: it may come back.",
     partial="*Not all is shown:* the sender left out {n} more alert{s}.",
+    unheard="*Not told any more: {n} of {total} firing.* Silenced or inhibited, perhaps; nobody told that it is over.",
     all_told_resolved="*All that was told is resolved, but the sender left out {n} more:* it may go on. "
     "Look where the alerts come from.",
     said_yours="*{by} of {team} said that this is yours, not theirs.*",
@@ -584,6 +586,8 @@ JAPANESE = Words(
     flapping="*発生と解決の繰り返し:* 検知後さらに {n} 回。以後は回数のみ数えます。",
     flapped="*発生と解決を繰り返しました:* 検知後さらに {n} 回。再発の恐れがあります。",
     partial="*一部のみ表示:* 送信側が他に {n} 件を省略しました。",
+    unheard="*発生中 {total} 件のうち {n} 件は通知されなくなりました。* "
+    "サイレンスなどの可能性があります。終わったとは限りません。",
     all_told_resolved="*通知されたものはすべて解決しましたが、他に {n} 件が省略されています。* "
     "続いている恐れがあります。送信元を確認してください。",
     said_yours="*{team} の {by} が、自チームではなくこのチームの担当だと回答しました。*",

@@ -10,7 +10,8 @@ from typing import Any
 from router.core.errors import LeaseLost
 from router.core.incidents import Ended, Reason, Telling
 from router.core.model import AlertStatus, Level, NotificationState, Source, Stage, Via
-from router.core.routing import Decision, Verdict
+from router.core.routing import Decision
+from router.core.shares import Verdict
 from router.store.database import Connection, marks
 from router.store.instants import instant, instant_or_none, micros, micros_or_none
 

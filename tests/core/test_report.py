@@ -14,8 +14,6 @@ from router.core.history import EscalationReason
 from router.core.model import Hours, IncidentState
 from router.core.ownership import OwnershipMap
 from router.core.report import (
-    HEADS,
-    HINTS,
     LONGEST_TITLE,
     NOBODY,
     TOP,
@@ -27,12 +25,9 @@ from router.core.report import (
     Told,
     Waits,
     Window,
-    as_json,
-    as_markdown,
-    as_text,
-    of_json,
     window_of,
 )
+from router.core.report_forms import HEADS, HINTS, as_json, as_markdown, as_text, of_json
 from tests.core.factories import minutes
 from tests.notify.hostile import texts
 from tests.ownership.maps import a_map

@@ -79,7 +79,8 @@ def test_every_answer_to_a_webhook_is_in_the_table() -> None:
 
 def test_every_reason_is_in_the_table() -> None:
     """What a verdict can say is explained, word for word."""
-    given = re.findall(r"Reason\.([A-Z_]+)", (PROJECT / "router/core/routing.py").read_text(encoding="utf-8"))
+    sources = [PROJECT / "router/core/routing.py", PROJECT / "router/core/shares.py"]
+    given = [name for path in sources for name in re.findall(r"Reason\.([A-Z_]+)", path.read_text(encoding="utf-8"))]
     table = rows(section(PAGE, "### `GET /api/v1/notifications/{id}`"))
     assert {code_in(row[0])[0] for row in table} == {Reason[name] for name in given}
 

@@ -412,6 +412,7 @@ def every_kind(language: Language) -> Mapping[str, Card]:
         "acknowledged": card(buttons=True, acknowledged=ACKNOWLEDGED, **spoken),
         "snoozed": card(buttons=True, snoozed=SNOOZED, **spoken),
         "flapping": card(buttons=True, flaps=7, repeats=2, **spoken),
+        "partly silenced": card(unheard=2, buttons=True, **spoken),
         "only the left out": card(alerts=pods(firing=0, resolved=3), truncated=195, buttons=True, **spoken),
         "suspect": resolved(suspect=SUSPICION, **spoken),
         "assigned": assigned(buttons=True, **spoken),

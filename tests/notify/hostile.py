@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from router.notify.blocks import Payload
+from router.notify.layout import Payload
 
 NASTY = (
     "<!channel>",

@@ -10,7 +10,8 @@ from router.core.history import Acknowledgement
 from router.core.message_card import Card
 from router.core.model import IncidentState, Language, MessageKind
 from router.notify.actions import SPANS
-from router.notify.blocks import plain, render
+from router.notify.layout import plain
+from router.notify.messages import render
 from tests.notify import cards
 from tests.notify.cards import ACKNOWLEDGED, NOW, SNOOZED, card, escalated, orphan, step
 

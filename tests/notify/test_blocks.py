@@ -31,9 +31,11 @@ from router.core.model import (
     Undelivered,
     Via,
 )
-from router.notify import blocks
-from router.notify.blocks import Payload, plain, render, render_notice, resent
+from router.notify import layout
+from router.notify.layout import Payload, plain, resent
 from router.notify.markup import escaped_units, units
+from router.notify.messages import render
+from router.notify.notices import render_notice
 from router.notify.text import CEILING
 from tests.notify import cards
 from tests.notify.cards import CONDITIONAL, LABELS, NOW, SUMMARY, UNSAFE, card, hints, pods, shown
@@ -535,17 +537,17 @@ def assert_within_ceilings(payload: Payload) -> None:
     assert len(payload.blocks) <= 12
     assert len(payload.attachments) <= 1
     assert all(len(attachment["blocks"]) <= 5 for attachment in payload.attachments)
-    assert sum(map(units, found)) + units(header(payload)) <= blocks.BLOCKS_TEXT_CEILING
-    assert len(json.dumps(whole)) <= blocks.BLOCKS_JSON_CEILING
-    assert all(0 < units(text) <= blocks.SECTION_CEILING for text in found)
-    assert 0 < escaped_units(header(payload)) <= blocks.HEADER_CEILING
+    assert sum(map(units, found)) + units(header(payload)) <= layout.BLOCKS_TEXT_CEILING
+    assert len(json.dumps(whole)) <= layout.BLOCKS_JSON_CEILING
+    assert all(0 < units(text) <= layout.SECTION_CEILING for text in found)
+    assert 0 < escaped_units(header(payload)) <= layout.HEADER_CEILING
     for block in payload.blocks:
-        assert all(units(field["text"]) <= blocks.FIELD_CEILING for field in block.get("fields", ()))
+        assert all(units(field["text"]) <= layout.FIELD_CEILING for field in block.get("fields", ()))
         assert len(block.get("fields", ())) <= 8
         assert len(block.get("elements", ())) <= 4
         assert len(block.get("block_id", "")) <= 255
         if block["type"] == "context":
-            assert all(units(element["text"]) <= blocks.CONTEXT_CEILING for element in block["elements"])
+            assert all(units(element["text"]) <= layout.CONTEXT_CEILING for element in block["elements"])
 
 
 names = st.one_of(
@@ -845,7 +847,7 @@ def test_the_worst_message_can_be_posted_again() -> None:
     for facts in _worst("語" * 10_000):
         again = resent(render(card(language=Language.JAPANESE, **facts)), Language.JAPANESE)
         whole = [*again.blocks, *again.attachments]
-        assert len(json.dumps(whole)) <= blocks.BLOCKS_JSON_CEILING + 500
-        assert sum(units(str(node["text"])) for node in mrkdwn_of(whole)) <= blocks.BLOCKS_TEXT_CEILING + 100
+        assert len(json.dumps(whole)) <= layout.BLOCKS_JSON_CEILING + 500
+        assert sum(units(str(node["text"])) for node in mrkdwn_of(whole)) <= layout.BLOCKS_TEXT_CEILING + 100
         assert units(again.text) <= CEILING + 100
         assert len(again.blocks) <= 12

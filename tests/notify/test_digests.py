@@ -24,9 +24,9 @@ from router.core.model import (
     Stage,
     Undelivered,
 )
-from router.notify import blocks
-from router.notify.blocks import Payload, plain
+from router.notify import layout
 from router.notify.digests import LINES, render_digest
+from router.notify.layout import Payload, plain
 from router.notify.markup import escaped_units, units
 from router.notify.text import CEILING
 from router.preview.rates import Rates
@@ -297,12 +297,12 @@ def assert_fits(payload: Payload) -> None:
     assert units(plain(payload).text) < SPLIT_ABOVE
     assert len(payload.blocks) <= 12
     assert payload.attachments == ()
-    assert sum(map(units, found)) + units(header(payload)) <= blocks.BLOCKS_TEXT_CEILING
-    assert len(json.dumps(payload.blocks)) <= blocks.BLOCKS_JSON_CEILING
-    assert all(0 < units(text) <= blocks.SECTION_CEILING for text in found)
-    assert 0 < escaped_units(header(payload)) <= blocks.HEADER_CEILING
+    assert sum(map(units, found)) + units(header(payload)) <= layout.BLOCKS_TEXT_CEILING
+    assert len(json.dumps(payload.blocks)) <= layout.BLOCKS_JSON_CEILING
+    assert all(0 < units(text) <= layout.SECTION_CEILING for text in found)
+    assert 0 < escaped_units(header(payload)) <= layout.HEADER_CEILING
     assert len(footer(payload)) <= 4
-    assert all(units(element) <= blocks.CONTEXT_CEILING for element in footer(payload))
+    assert all(units(element) <= layout.CONTEXT_CEILING for element in footer(payload))
 
 
 reruns = st.builds(Rerun, safety=st.sampled_from(RerunSafety), when=st.none() | texts, how=st.none(), ask=st.none())

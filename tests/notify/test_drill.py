@@ -8,8 +8,8 @@ import pytest
 from router.core.digests import DigestCard, DigestLine
 from router.core.message_card import Card, CardAlert
 from router.core.model import DRILL_ANNOTATION, Language, MessageKind, Rerun
-from router.notify.blocks import render
 from router.notify.digests import render_digest
+from router.notify.messages import render
 from router.notify.replies import render_reply
 from tests.notify.cards import (
     NOW,

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from router.core.model import Cause, Language, Mention
-from router.notify.blocks import Payload, render, render_notice
+from router.notify.layout import Payload
+from router.notify.messages import render
+from router.notify.notices import render_notice
 from router.notify.replies import render_reply
 from router.preview.rates import Rates
 from router.preview.workspace import ChannelSeed, UsergroupSeed, UserSeed

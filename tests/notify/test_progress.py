@@ -9,7 +9,8 @@ import pytest
 from router.core.history import Acknowledgement, Assignment, EscalationReason
 from router.core.message_card import Card
 from router.core.model import IncidentState, Language, MessageKind, Rerun, RerunSafety, Undelivered
-from router.notify.blocks import Payload, render, render_move
+from router.notify.layout import Payload
+from router.notify.messages import render, render_move
 from tests.notify import cards
 from tests.notify.cards import (
     ACKNOWLEDGED,

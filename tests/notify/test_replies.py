@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router.core.history import EscalationReason, Event, Happening
 from router.core.message_card import Card
 from router.core.model import IncidentState, Language, Level, Mention, MessageKind
-from router.notify.blocks import BLOCKS_JSON_CEILING, SECTION_CEILING, Payload, plain
+from router.notify.layout import BLOCKS_JSON_CEILING, SECTION_CEILING, Payload, plain
 from router.notify.markup import units
 from router.notify.replies import LINES, render_reply
 from router.notify.text import CEILING

@@ -20,7 +20,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from router.core.errors import DeliveryFailed
 from router.core.model import FailureClass, IncidentState, Language, MessageKind
-from router.notify.blocks import Payload, plain, render, render_notice
+from router.notify.layout import Payload, plain
+from router.notify.messages import render
+from router.notify.notices import render_notice
 from router.notify.slack import Found, SlackSender
 from router.preview.emulator import SCOPES
 from router.preview.faults import Fault, FaultKind

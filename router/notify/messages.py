@@ -1,52 +1,38 @@
-"""What a message looks like in Slack. Pure: a card goes in, Slack's JSON comes out.
+"""What the message of one incident looks like in Slack. Pure: a card goes in, Slack's JSON comes out.
 
 Every text from outside passes through `markup`. Every size stays below Slack's limits with room to spare, for any card.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import quote
 
 from router.core.enrichment import RUNBOOK_ANNOTATIONS
 from router.core.message_card import Card, CardAlert, CardEscalation
-from router.core.model import (
-    Cause,
-    Language,
-    Level,
-    Mention,
-    MessageKind,
-    Notice,
-    OrphanHelp,
-    Rerun,
-    RerunSafety,
-    Source,
-    Stage,
-    Undelivered,
-)
+from router.core.model import Level, MessageKind, OrphanHelp, Source, Stage, Undelivered
 from router.notify import markup, progress, text
 from router.notify.actions import actions
 from router.notify.facts import SUMMARIES, Facts, first_of, summary_of
+from router.notify.layout import (
+    CONTEXT_CEILING,
+    DOT,
+    HEADER_CEILING,
+    LEVEL_ICONS,
+    Json,
+    Payload,
+    Room,
+    context,
+    fields_block,
+    fits,
+    header_block,
+    reference_of,
+    section,
+    spaced,
+)
 from router.notify.progress import Voice
-from router.notify.words import Words, words_in
+from router.notify.rerun import how_to_rerun, rerun_field, rerun_first, rerun_word
+from router.notify.words import Words
 
-Json = dict[str, Any]  # as slack-sdk takes it
-
-BLOCKS_TEXT_CEILING = 8_000  # msg_blocks_too_long is undocumented: seen at 11,341 characters, or 17,694 of JSON
-BLOCKS_JSON_CEILING = 12_000
-HEADER_CEILING = 140
-SECTION_CEILING = 2_800
-FIELD_CEILING = 500
-CONTEXT_CEILING = 300
-
-LEVEL_ICONS: Mapping[Level, str] = {
-    Level.CRITICAL: "🔴",
-    Level.HIGH: "🔶",
-    Level.NORMAL: "🟨",
-    Level.LOW: "🔵",
-    Level.IGNORE: "⚪",
-}
 LEVEL_COLOURS: Mapping[Level, str] = {
     Level.CRITICAL: "#B3261E",
     Level.HIGH: "#E65100",
@@ -55,43 +41,15 @@ LEVEL_COLOURS: Mapping[Level, str] = {
     Level.IGNORE: "#757575",
 }
 _GREEN, _GREY, _BROWN, _PURPLE = "#2E7D32", "#757575", "#5D4037", "#6A1B9A"
-DOT = "  ·  "
 _VALUES = ("value", "current_value")
 _DASHBOARDS = ("dashboard_url", "dashboard", "dashboardURL", "__dashboardUrl__")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
-    """One message state. `blocks` and `attachments` are Slack's JSON; `mention` is for `plain` alone."""
-
-    kind: str  # for the metadata: firing, resolved, …
-    text: str
-    blocks: tuple[Json, ...] = ()
-    attachments: tuple[Json, ...] = ()
-    mention: str = ""
-    broadcast: bool = False  # a reply that the channel sees too, because it calls somebody
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Room:
-    """How much each part may take, in units. Tried from the widest on until the whole message fits."""
-
-    lines: int
-    line: int
-    summary: int
-    field: int
-    word: int
-    url: int
-    block: int
-    several: int = 3  # of what is told one by one, the last ones; the others are counted
-
-
 _ROOMS = (
-    _Room(lines=10, line=240, summary=600, field=400, word=120, url=1_000, block=1_200),
-    _Room(lines=10, line=160, summary=300, field=250, word=80, url=500, block=600),
-    _Room(lines=5, line=120, summary=200, field=120, word=50, url=250, block=300),
-    _Room(lines=2, line=40, summary=60, field=40, word=16, url=100, block=100),
-    _Room(lines=1, line=16, summary=40, field=24, word=10, url=100, block=0, several=1),
+    Room(lines=10, line=240, summary=600, field=400, word=120, url=1_000, block=1_200),
+    Room(lines=10, line=160, summary=300, field=250, word=80, url=500, block=600),
+    Room(lines=5, line=120, summary=200, field=120, word=50, url=250, block=300),
+    Room(lines=2, line=40, summary=60, field=40, word=16, url=100, block=100),
+    Room(lines=1, line=16, summary=40, field=24, word=10, url=100, block=0, several=1),
 )
 
 
@@ -103,51 +61,6 @@ def render(card: Card) -> Payload:
         if fits(payload):
             break
     return payload
-
-
-def render_notice(notice: Notice, language: Language, mention: Mention | None) -> Payload:
-    """A line to the fallback channel about the router's own input."""
-    words = words_in(language)
-    header = words.notice_headers[notice.cause]
-    over, heartbeat = notice.ended_at is not None, notice.cause is Cause.HEARTBEAT
-    own = words.the_database if notice.cause is Cause.RESTORED else words.the_map
-    source = str(notice.source) if notice.source is not None else own
-    subject = markup.plain(notice.subject, 60) or source
-    sign = f"✅ {words.over}" if over else "🚨" if heartbeat else "🚧"
-    times = f"  ×{notice.count}" if notice.count > 1 else ""
-    means = words.heartbeat_back if over and heartbeat else words.notice_means[notice.cause]
-    called = markup.mention(mention) if mention is not None and notice.ended_at is None else ""
-    error = markup.code(notice.error, FIELD_CEILING - 100)
-    look = words.look if notice.reference and not heartbeat else ""
-    reference = reference_of(notice.reference) if notice.reference else ""
-    return Payload(
-        kind="notice",
-        text=text.sentences(
-            words,
-            [
-                f"{f'{words.over} ' if over else ''}{header}{times}: {markup.prose(subject, 300)}",
-                means.replace("*", ""),
-                markup.prose(notice.error, 300),
-                *([f"ref {markup.prose(notice.reference, 60)}"] if notice.reference else []),
-            ],
-        ),
-        blocks=(
-            header_block(f"{sign} {header} · {subject}{times}"),
-            section(spaced(means, called)),
-            _fields(
-                [
-                    (words.happened if heartbeat else words.error, error or "–"),
-                    *([(words.source, source)] if notice.source is not None else []),
-                    (words.first, markup.date(notice.first_at)),
-                    (words.last, markup.date(notice.last_at)),
-                    *([(words.closed, markup.date(notice.ended_at))] if notice.ended_at is not None else []),
-                ]
-            ),
-            *([context(DOT.join(part for part in (look, reference) if part))] if notice.reference else []),
-        ),
-        attachments=(),
-        mention=called,
-    )
 
 
 def render_move(card: Card) -> Payload:
@@ -162,13 +75,13 @@ def render_move(card: Card) -> Payload:
     )
 
 
-def _taken(facts: Facts, room: _Room) -> Iterator[str]:
+def _taken(facts: Facts, room: Room) -> Iterator[str]:
     before = facts.card.taken_from
     yield from (text.taken(facts, one, room.word) for one in before[-room.several :])
     yield from _more(facts, len(before) - room.several)
 
 
-def _moved(facts: Facts, room: _Room, *, spoken: bool = False) -> Iterator[str]:
+def _moved(facts: Facts, room: Room, *, spoken: bool = False) -> Iterator[str]:
     to = facts.card.handed_to
     yield from (text.moved(facts, one, room.word, spoken=spoken) for one in to[-room.several :])
     yield from _more(facts, len(to) - room.several)
@@ -179,22 +92,7 @@ def _more(facts: Facts, number: int) -> Iterator[str]:
         yield facts.words.more_lines.format(n=number)
 
 
-def plain(payload: Payload) -> Payload:
-    """The same facts as text alone, for a workspace that refuses the blocks. Here the mention has to be in the text."""
-    return Payload(kind=payload.kind, text=spaced(payload.mention, payload.text), broadcast=payload.broadcast)
-
-
-def resent(payload: Payload, language: Language) -> Payload:
-    """The same message, posted once more because it cannot be known whether Slack took it: it says so.
-
-    The ceilings leave Slack's limits the room for this line.
-    """
-    words = words_in(language)
-    shown = (*payload.blocks, context(words.resent)) if payload.blocks else ()
-    return replace(payload, text=f"{words.resent} {payload.text}", blocks=shown)
-
-
-def _message(facts: Facts, room: _Room) -> Payload:
+def _message(facts: Facts, room: Room) -> Payload:
     card = facts.card
     return Payload(
         kind=_metadata_kind(facts),
@@ -203,11 +101,11 @@ def _message(facts: Facts, room: _Room) -> Payload:
             _header(facts),
             *_drill(facts),
             *_why_here(facts, room),
-            *_rerun_first(facts, room),
+            *rerun_first(facts, room),
             *_news(facts, room),
             section(_summary(facts, room)),
-            _fields(_facts_fields(facts, room)),
-            *_how_to_rerun(facts, room),
+            fields_block(_facts_fields(facts, room)),
+            *how_to_rerun(facts, room),
             *_claim(facts, room),
             *_links(facts, room),
             *_buttons(facts),
@@ -276,7 +174,7 @@ def _drill(facts: Facts) -> Iterable[Json]:
         yield section(f"🧪 *{facts.words.drill_means}*")
 
 
-def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:
+def _why_here(facts: Facts, room: Room) -> Iterable[Json]:
     """What is unusual about this message standing in this channel."""
     card, words = facts.card, facts.words
     if card.kind is MessageKind.COPY and facts.open:
@@ -289,7 +187,7 @@ def _why_here(facts: Facts, room: _Room) -> Iterable[Json]:
         yield section(f"{spaced(line, called)}\n{fix}")
 
 
-def _escalation(facts: Facts, taken: CardEscalation, room: _Room) -> Iterator[str]:
+def _escalation(facts: Facts, taken: CardEscalation, room: Room) -> Iterator[str]:
     """Why somebody is called who does not own it, who was before, and what to do about it."""
     card, words, voice = facts.card, facts.words, Voice(limit=room.word)
     step = taken.escalation
@@ -313,7 +211,7 @@ def _escalation(facts: Facts, taken: CardEscalation, room: _Room) -> Iterator[st
         yield DOT.join([told, *([words.called_before.format(who=who)] if who else [])])
 
 
-def _news(facts: Facts, room: _Room) -> Iterable[Json]:
+def _news(facts: Facts, room: Room) -> Iterable[Json]:
     """What changed since it fired: whose it is, who has it, who else was called."""
     card, lines = facts.card, []
     if card.taken_from and facts.open and card.assigned is None:
@@ -342,60 +240,7 @@ def refusal(facts: Facts, refused: Undelivered, limit: int) -> tuple[str, str]:
     return line, words.fixes.get(refused.reason, words.fix_other)
 
 
-def _rerun_first(facts: Facts, room: _Room) -> Iterable[Json]:
-    """Whether to run it again, before everything that invites to act: of a job, and of all where it does harm."""
-    words, rerun = facts.words, facts.rerun
-    if not facts.open:
-        return
-    if rerun is None or not facts.card.about_job:
-        told = [text.warning(facts, word=room.word, when=room.field, strong="*")] if facts.unsafe else []
-        if facts.card.about_job:
-            told.append(f"*{words.rerun}:* {words.differs if facts.reruns else words.not_declared}")
-        if told:
-            yield section("\n".join(told))
-        return
-    lines = [spaced(_rerun_line(facts, rerun, room), "" if facts.all_shown else words.of_those_shown)]
-    limits = DOT.join(_rerun_limits(facts, rerun, room))
-    if facts.rerun_too_late:
-        lines.insert(0, f"⌛ *{limits}*")
-    elif limits:
-        lines.append(limits[0].upper() + limits[1:])
-    if rerun.how and not facts.rerun_too_late:
-        lines.append(markup.code_block(rerun.how, room.block) or words.how_in_map)
-    yield section("\n".join(lines))
-
-
-def _rerun_line(facts: Facts, rerun: Rerun, room: _Room) -> str:
-    words = facts.words
-    if rerun.safety is RerunSafety.UNSAFE:
-        return text.warning(facts, word=room.word, when=room.field, strong="*")
-    icon, word, means = words.rerun_icons[rerun.safety], words.reruns[rerun.safety], words.rerun_means[rerun.safety]
-    when = markup.prose(rerun.when or "", room.field)
-    if rerun.safety is RerunSafety.UNKNOWN:
-        return f"*{words.rerun}:* {icon} *{word}{words.colon}{means}.* {words.ask_first}"
-    if rerun.safety is RerunSafety.NOT_NEEDED:
-        return spaced(f"*{words.rerun}:* {icon} *{word}*{words.colon}{means}", when)
-    return f"*{words.rerun}:* {icon} *{word}*{words.colon}{when or means}"
-
-
-def _rerun_limits(facts: Facts, rerun: Rerun, room: _Room) -> list[str]:
-    """Whom to ask first, and until when it helps."""
-    words, until = facts.words, facts.rerun_until
-    if until is not None and facts.rerun_too_late:
-        return [words.rerun_too_late.format(when=facts.moment(until))]
-    ask = words.ask.format(team=markup.prose(rerun.ask, room.word)) if rerun.ask else ""
-    if facts.card.about_job and rerun.safety is RerunSafety.UNSAFE:
-        word = words.reruns[rerun.safety].lower()
-        ask = words.says.format(label=f"*{words.rerun}*", value=f"{word}{words.comma}{ask}" if ask else word)
-    limits = [ask] if ask else []
-    if until is not None:
-        limits.append(words.rerun_until.format(when=facts.moment(until)))
-    elif rerun.recover_within:
-        limits.append(words.recover_within.format(span=markup.prose(rerun.recover_within, room.word)))
-    return limits
-
-
-def _summary(facts: Facts, room: _Room) -> str:
+def _summary(facts: Facts, room: Room) -> str:
     words, card = facts.words, facts.card
     if facts.checked_in:
         # What was said of the missing check-in is not true any more.
@@ -421,7 +266,7 @@ def _summary(facts: Facts, room: _Room) -> str:
     return summary or "–"
 
 
-def _facts_fields(facts: Facts, room: _Room) -> list[tuple[str, str]]:
+def _facts_fields(facts: Facts, room: Room) -> list[tuple[str, str]]:
     card, words = facts.card, facts.words
     # Another one than the owner is called by these, where they say why.
     mentioned = facts.mention if card.undelivered is None and card.kind is not MessageKind.ESCALATED else ""
@@ -442,7 +287,7 @@ def _facts_fields(facts: Facts, room: _Room) -> list[tuple[str, str]]:
             closed = words.resolved_at if facts.ended else words.closed
             fields.append((closed, markup.date(card.closed_at)))
     if facts.open and not card.about_job:
-        fields.append((words.rerun, _rerun(facts, room)))
+        fields.append((words.rerun, rerun_field(facts, room)))
     return fields
 
 
@@ -458,7 +303,7 @@ def _severity_field(facts: Facts) -> tuple[str, str]:
     return words.severity, f"{level}\n{until} ({markup.date(card.respond_until, day=not facts.due_today)})"
 
 
-def _check_in_fields(facts: Facts, room: _Room) -> Iterable[tuple[str, str]]:
+def _check_in_fields(facts: Facts, room: Room) -> Iterable[tuple[str, str]]:
     words, first = facts.words, facts.first
     if first is None:
         return
@@ -472,37 +317,7 @@ def _check_in_fields(facts: Facts, room: _Room) -> Iterable[tuple[str, str]]:
         yield words.missed, f"×{missed}"
 
 
-def _rerun(facts: Facts, room: _Room) -> str:
-    """Never `safe` for an alert that nobody declared it for: what differs, or is not shown, is said so."""
-    words = facts.words
-    rerun = facts.rerun
-    if rerun is None:
-        return words.differs if facts.reruns else words.not_declared
-    told = rerun_word(rerun, words)
-    if rerun.when and not (facts.unsafe and facts.open):  # the warning on top has said it
-        told += f"{words.colon}{markup.prose(rerun.when, room.field // 2)}"
-    if not facts.all_shown and rerun.safety is not RerunSafety.UNKNOWN:
-        told = spaced(told, words.of_those_shown)
-    return told
-
-
-def rerun_word(rerun: Rerun, words: Words) -> str:
-    word = f"{words.rerun_icons[rerun.safety]} {words.reruns[rerun.safety]}"
-    return f"{word}{words.colon}{words.not_declared}" if rerun.safety is RerunSafety.UNKNOWN else word
-
-
-def _how_to_rerun(facts: Facts, room: _Room) -> Iterable[Json]:
-    rerun, words = facts.rerun, facts.words
-    if not facts.open or rerun is None or facts.card.about_job:
-        return
-    limits = _rerun_limits(facts, rerun, room)
-    how = (markup.code_block(rerun.how, room.block) or words.how_in_map) if rerun.how else ""
-    if how or limits:
-        head = DOT.join([f"*{words.how_to_rerun if how else words.rerun}*", *limits])
-        yield section(f"{head}\n{how}".rstrip())
-
-
-def _claim(facts: Facts, room: _Room) -> Iterable[Json]:
+def _claim(facts: Facts, room: Room) -> Iterable[Json]:
     """What to paste into the map: where a person said whose it is; and of an orphan, with the nearest entries."""
     help_, words = facts.card.orphan, facts.words
     correction = markup.code_block(facts.card.correction or "", room.block)
@@ -512,7 +327,7 @@ def _claim(facts: Facts, room: _Room) -> Iterable[Json]:
         yield from _claim_of(facts, help_, room)
 
 
-def _claim_of(facts: Facts, help_: OrphanHelp, room: _Room) -> Iterable[Json]:
+def _claim_of(facts: Facts, help_: OrphanHelp, room: Room) -> Iterable[Json]:
     words = facts.words
     lines = []
     stanza = markup.code_block(help_.stanza, room.block)
@@ -526,7 +341,7 @@ def _claim_of(facts: Facts, help_: OrphanHelp, room: _Room) -> Iterable[Json]:
         yield section("\n".join(lines))
 
 
-def _links(facts: Facts, room: _Room) -> Iterable[Json]:
+def _links(facts: Facts, room: Room) -> Iterable[Json]:
     words, first = facts.words, facts.first
     links: list[str | None] = [_runbook(facts, room)]
     if first is not None:
@@ -543,7 +358,7 @@ def _links(facts: Facts, room: _Room) -> Iterable[Json]:
     yield section(DOT.join(link for link in links if link))
 
 
-def _runbook(facts: Facts, room: _Room) -> str:
+def _runbook(facts: Facts, room: Room) -> str:
     words = facts.words
     if len(facts.runbooks) > 1:
         return f"{words.runbook} {words.differs}"
@@ -551,7 +366,7 @@ def _runbook(facts: Facts, room: _Room) -> str:
     return _runbook_link(runbook, facts.active, words, room) if runbook else words.no_runbook
 
 
-def _runbook_link(runbook: str, shown: Iterable[CardAlert], words: Words, room: _Room) -> str:
+def _runbook_link(runbook: str, shown: Iterable[CardAlert], words: Words, room: Room) -> str:
     """A runbook that an annotation brought shows its host: who wrote the alert is not always who wrote the map."""
     brought = any(runbook == alert.alert.annotations.get(name) for alert in shown for name in RUNBOOK_ANNOTATIONS)
     label = words.runbook
@@ -584,7 +399,7 @@ def _is_classic(label_name: str) -> bool:
     return label_name.isascii() and label_name.isidentifier()
 
 
-def _footer(facts: Facts, room: _Room) -> Iterable[Json]:
+def _footer(facts: Facts, room: Room) -> Iterable[Json]:
     """Why it came here, how many, and the id to ask the router with. The id is never cut."""
     card, words = facts.card, facts.words
     via = card.via
@@ -619,10 +434,6 @@ def _map(facts: Facts) -> str:
     return words.map.format(revision=revision)
 
 
-def reference_of(reference: str) -> str:
-    return f"ref {markup.code(reference, 60)}"
-
-
 def _colour(facts: Facts) -> str:
     card = facts.card
     if facts.over:
@@ -634,7 +445,7 @@ def _colour(facts: Facts) -> str:
     return _PURPLE if facts.check_in else LEVEL_COLOURS[card.severity]
 
 
-def _instances(facts: Facts, room: _Room) -> str:
+def _instances(facts: Facts, room: Room) -> str:
     """The alerts one by one: what tells them apart, their words, since when."""
     card, words = facts.card, facts.words
     lines = [words.all_resolved] if facts.over and facts.total > 1 else []
@@ -656,7 +467,7 @@ def _instances(facts: Facts, room: _Room) -> str:
     return "\n".join(line for line in lines if line) or facts.counts
 
 
-def _line(one: CardAlert, facts: Facts, room: _Room) -> str:
+def _line(one: CardAlert, facts: Facts, room: Room) -> str:
     words = facts.words
     if not one.firing:
         sign = "✅" if facts.suspect is None else "❓"
@@ -687,7 +498,7 @@ def _line(one: CardAlert, facts: Facts, room: _Room) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _distinction(one: CardAlert, facts: Facts, room: _Room) -> str:
+def _distinction(one: CardAlert, facts: Facts, room: Room) -> str:
     """The values of the labels that tell the alerts apart; with their names where there are several."""
     labels = one.alert.labels
     telling = [name for name in facts.telling if labels.get(name)][:3]
@@ -698,7 +509,7 @@ def _distinction(one: CardAlert, facts: Facts, room: _Room) -> str:
     return "" if len(facts.names) > 1 else markup.code(one.alert.name, room.word)
 
 
-def _labels(shown: CardAlert, room: _Room) -> str:
+def _labels(shown: CardAlert, room: Room) -> str:
     """An alert in the words of its labels, as many as fit."""
     labels = shown.alert.labels
     written: list[str] = []
@@ -721,7 +532,7 @@ def _detail(shown: CardAlert, told: Sequence[str]) -> str:
     return ""
 
 
-def _tried(facts: Facts, room: _Room) -> str:
+def _tried(facts: Facts, room: Room) -> str:
     words, orphan = facts.words, facts.card.orphan
     tried = orphan.tried if orphan is not None else ()
     lines = (f"{words.stages[one.stage]} – {markup.prose(one.reason, room.line)}" for one in tried)
@@ -747,59 +558,3 @@ def _metadata_kind(facts: Facts) -> str:
     if card.owner is None:
         return "orphan"
     return "repeated" if card.repeats else "firing"
-
-
-def header_block(text: str) -> Json:
-    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
-
-
-def _mrkdwn(text: str) -> Json:
-    # verbatim: no channel name, user name or bare URL in somebody's label becomes live. Our own tokens still do.
-    # (https://docs.slack.dev/reference/block-kit/composition-objects/text-object)
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
-
-
-def section(text: str) -> Json:
-    return {"type": "section", "text": _mrkdwn(text)}
-
-
-def _fields(fields: Iterable[tuple[str, str]]) -> Json:
-    return {"type": "section", "fields": [_mrkdwn(f"*{label}*\n{value}") for label, value in fields]}
-
-
-def context(*texts: str) -> Json:
-    return {"type": "context", "elements": [_mrkdwn(text) for text in texts]}
-
-
-def spaced(*parts: str) -> str:
-    return "  ".join(part for part in parts if part)
-
-
-def fits(payload: Payload) -> bool:
-    """Whether the blocks and attachments stay below our ceilings."""
-    whole = [*payload.blocks, *payload.attachments]
-    texts = list(_texts(whole))
-    return (
-        sum(markup.units(text) for text in texts) <= BLOCKS_TEXT_CEILING
-        and max(map(markup.units, texts), default=0) <= SECTION_CEILING
-        and len(json.dumps(whole)) <= BLOCKS_JSON_CEILING  # as it goes over the wire, six bytes for each non-ASCII unit
-        and all(markup.units(field["text"]) <= FIELD_CEILING for block in whole for field in block.get("fields", ()))
-        and all(
-            markup.units(element["text"]) <= CONTEXT_CEILING
-            for block in whole
-            if block.get("type") == "context"
-            for element in block["elements"]
-        )
-    )
-
-
-def _texts(node: object) -> Iterable[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in {"text", "fallback"} and isinstance(value, str):
-                yield value
-            else:
-                yield from _texts(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _texts(value)
