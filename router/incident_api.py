@@ -23,6 +23,7 @@ from router.core.incidents import Incident, Move
 from router.core.model import IncidentState, MessageKind
 from router.core.ownership import OwnershipMap
 from router.core.quoting import did_you_mean, quoted
+from router.core.report import NOBODY
 from router.intake.json_body import json_object
 from router.intake.reading import READ_INLINE_BYTES, read
 from router.store import inbox, incidents, messages
@@ -78,6 +79,7 @@ class IncidentApi:
         limit = limit_of(request)
         if limit is None:
             return problem(400, WRONG_LIMIT)
+        team = request.query_params.get("team")
 
         def page(connection: Connection) -> tuple[list[Incident], dict[str, list[Listed]]]:
             found = incidents.page(
@@ -85,6 +87,7 @@ class IncidentApi:
                 state=None if state == "all" else IncidentState(state),
                 before=request.query_params.get("cursor"),
                 limit=limit + 1,
+                owner="" if team == NOBODY else team,
             )
             return found, messages.of_incidents(connection, [incident.id for incident in found])
 
@@ -234,6 +237,7 @@ def _incident(incident: Incident, listed: Sequence[Listed], ownership: Ownership
         "id": incident.id,
         "state": incident.state,
         "source": incident.source,
+        "group": incident.group,
         "owner": incident.owner,
         "orphan": incident.owner is None,
         "severity": incident.severity,
@@ -249,7 +253,7 @@ def _incident(incident: Incident, listed: Sequence[Listed], ownership: Ownership
         "snoozed_until": None if incident.snoozed is None else rfc3339(incident.snoozed.until),
         "flaps": incident.flaps,
         "suspect": None if incident.suspect is None else incident.suspect.heartbeat,
-        "partial": not incident.ended and incident.truncated > 0,
+        "partial": not incident.ended and (incident.truncated > 0 or incident.unheard > 0),
         "map_revision": incident.map_revision,
         "moved_to": [_move(move) for move in incident.moved_to],
         "moved_from": [_move(move) for move in incident.moved_from],

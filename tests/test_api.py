@@ -168,6 +168,30 @@ def test_lists_by_pages(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+def test_incidents_of_one_team(tmp_path: Path) -> None:
+    """What is one team's, or nobody's, alone; and what fires again is known by its group."""
+
+    async def story(house: House, operator: Operator) -> None:
+        for number, team in enumerate(("payments", "ledger", None)):
+            await house.tell(alert(f"A{number}", team=team), group=f"g{number}")
+        await house.settle()
+        await house.tell(alert("A0", resolved=True), group="g0")
+        await house.settle()
+        house.clock.advance(7200)
+        await house.tell(alert("A0"), group="g0")
+        await house.settle()
+        titles, groups = {}, {}
+        for team in ("payments", "ledger", "nobody", "no-such-team"):
+            found = (await operator.json(f"/api/v1/incidents?state=all&team={team}"))["incidents"]
+            titles[team] = [one["title"] for one in found]
+            groups[team] = {one["group"] for one in found}
+        assert titles == {"payments": ["A0", "A0"], "ledger": ["A1"], "nobody": ["A2"], "no-such-team": []}
+        assert len(groups["payments"]) == 1
+        assert len(set.union(*groups.values())) == 3
+
+    tell(tmp_path, story)
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -150,9 +150,19 @@ def save(connection: Connection, incidents: Iterable[Incident]) -> None:
     connection.executemany(_SAVE, [_row(incident) for incident in incidents])
 
 
-def page(connection: Connection, *, state: IncidentState | None, before: str | None, limit: int) -> list[Incident]:
-    """Incidents newest first, from before the id `before`."""
+def page(
+    connection: Connection,
+    *,
+    state: IncidentState | None,
+    before: str | None,
+    limit: int,
+    owner: str | None = None,
+) -> list[Incident]:
+    """Incidents newest first, from before the id `before`. `owner`: of this team alone; empty: of nobody."""
     conditions, values = ["1 = 1"], list[str | int]()
+    if owner is not None:
+        conditions.append("coalesce(owner, '') = ?")
+        values.append(owner)
     if state is not None:
         conditions.append("state = ?")
         values.append(state.value)
