@@ -59,6 +59,7 @@ class Timers:
         self._guard = lease.guard()
         self._since = Since(listening=listening_since, judging=listening_since)
         self._revision: str | None = None  # of the map by which it was set when each incident is due
+        self._waits: object = None  # what that map says of how long to wait
         self._last: _Step | None = None
 
     async def step(self) -> float | None:
@@ -90,10 +91,10 @@ class Timers:
         if gap > GAP:
             log.warning("clock_gap", seconds=round(gap.total_seconds()))
             self._since = Since(listening=now, judging=now)
-        elif self._revision is not None and now - self._since.judging >= GRACE:
+        elif self._revision is not None and ownership.waits != self._waits and now - self._since.judging >= GRACE:
             # Not for each of many maps that follow each other: nobody would ever be called.
             self._since = Since(listening=self._since.listening, judging=now)
-        self._revision = ownership.revision
+        self._revision, self._waits = ownership.revision, ownership.waits
         self._last = None
 
     async def _look_at(self, due: Sequence[Due], *, ownership: OwnershipMap, now: datetime) -> bool:

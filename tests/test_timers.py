@@ -457,14 +457,28 @@ def test_a_map_that_begins_to_wait(tell: Tell) -> None:
     tell(story)
 
 
+def test_a_map_that_says_nothing_new_of_it(tell: Tell) -> None:
+    """A comment delays nobody's call."""
+
+    async def story(house: House) -> None:
+        house.new_map(MAP)
+        await house.tell(alert("A", severity="critical"))
+        await house.live(29 * 60)
+        house.new_map(f"{MAP}# a comment\n")
+        await house.live(2 * 60)
+        assert called(await only(house)) == [("lead", timedelta(minutes=30))]
+
+    tell(story)
+
+
 def test_maps_that_follow_each_other(tell: Tell) -> None:
-    """A map that changes every two minutes keeps nobody from being called."""
+    """A map that waits otherwise every two minutes keeps nobody from being called."""
 
     async def story(house: House) -> None:
         house.new_map(MAP)
         await house.tell(alert("A", severity="critical"))
         for number in range(30):
-            house.new_map(f"{MAP}# {number}\n")
+            house.new_map(MAP.replace("triage_within: 1d", f"triage_within: {number + 1}d"))
             await house.live(2 * 60)
         ((_, lead), (_, parent)) = called(await only(house))
         assert timedelta(minutes=30) <= lead <= timedelta(minutes=36)

@@ -203,6 +203,13 @@ class OwnershipMap:
             )
         return found
 
+    @property
+    def waits(self) -> object:
+        """Equal for two maps that wait as long before somebody else is told."""
+        teams = {id: (team.escalate, team.timezone, team.business_hours) for id, team in self.teams.items()}
+        usual = self.escalate, self.escalate_by_level, self.severities.responses, self.fallback.triage_within
+        return usual, self.timezone, self.business_hours, teams
+
     def evidence(self, labels: Mapping[str, str]) -> Evidence:
         return Evidence(
             owner=first_of(self.identity.owner_labels, labels),
