@@ -549,6 +549,15 @@ class _Preview:
     token: str
 
 
+def _people(loaded: OwnershipMap) -> set[str]:
+    """Whom the map may call that is no group."""
+    teams = loaded.teams.values()
+    mentioned = (
+        mention.person_id for mention in (loaded.fallback.mention, *(team.mention for team in teams)) if mention
+    )
+    return {person for person in (*mentioned, *(team.lead_in_slack for team in teams)) if person is not None}
+
+
 def _preview(ownership: ActiveMap) -> _Preview:
     """A workspace with the channels and user groups of the map, also of one that is loaded later."""
     # Imported here: with a token none of it is needed, and it would cost memory and time at every start.
@@ -568,11 +577,7 @@ def _preview(ownership: ActiveMap) -> _Preview:
                 for mention in mentions
                 if mention is not None and mention.group_id is not None
             ],
-            users=[
-                UserSeed(id=team.lead_in_slack, name=f"lead of {team.id}")
-                for team in loaded.teams.values()
-                if team.lead_in_slack is not None
-            ],
+            users=[UserSeed(id=person, name=person.lower()) for person in _people(loaded)],
         )
 
     seed(ownership())

@@ -326,6 +326,10 @@ class Mention:
     def group_id(self) -> str | None:
         return self.handle if self.handle.startswith("S") else None
 
+    @property
+    def person_id(self) -> str | None:
+        return self.handle if self.handle.startswith(("U", "W")) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
