@@ -5,11 +5,11 @@ import multiprocessing
 import time
 from dataclasses import fields
 
-from tests.streams.checker import Checked, check_seed
+from tests.streams.checker import Checked, chart_of_seed, check_seed
 from tests.streams.worlds import DAYS, world_of
 
 EVERY_S = 10.0
-COUNTED = [one.name for one in fields(Checked) if one.name != "differences"]
+COUNTED = [one.name for one in fields(Checked) if one.type is int]
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
                 shown = checked.differences if arguments.show else checked.differences[:1]
                 print(f"seed {seed}: " + "\n  ".join(shown), flush=True)
                 if arguments.show:
-                    print(f"  {world_of(seed)}", flush=True)
+                    print(f"  {world_of(seed)}\n  {chart_of_seed(seed)}", flush=True)
             if time.monotonic() - told >= EVERY_S:
                 told = time.monotonic()
                 print(f"{number} seeds, {wrong} wrong, {told - started:.0f} s", flush=True)

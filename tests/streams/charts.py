@@ -1,4 +1,4 @@
-"""Who is called for whom, and when: an organisation and its words on escalation, drawn by a seed, and the map that says so."""
+"""Who is called for whom, and when: an organisation and its words on escalation, drawn by a seed, and its map."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -120,10 +120,11 @@ def map_of(chart: Chart) -> OwnershipMap:
 
 def _lines(chart: Chart) -> list[str]:
     triage = f", triage_within: {chart.triage.written}" if chart.triage else ""
+    hours = f"Mon-Fri {chart.opens:02}:00-{chart.closes:02}:00"
+    defaults = f"timezone: {chart.zone}, business_hours: '{hours}', escalate: {chart.defaults.written}"
     lines = [
         f"fallback: {{channel: {{name: orphans, id: {FALLBACK_CHANNEL}}}{triage}}}",
-        f"defaults: {{timezone: {chart.zone}, business_hours: 'Mon-Fri {chart.opens:02}:00-{chart.closes:02}:00',"
-        f" escalate: {chart.defaults.written}}}",
+        f"defaults: {{{defaults}}}",
         "severities:" if chart.deadlines else "severities: {}",
     ]
     for level, deadline in chart.deadlines.items():

@@ -1,17 +1,22 @@
 """The core's decisions about a stream, compared with the truth body by body and incident by incident."""
 
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from router.core.history import Event, Happening
+from router.core.history import EscalationReason, Event, Happening
 from router.core.incidents import Incident
 from router.core.model import IncidentState, Level, NotificationState
+from router.core.ownership import OwnershipMap
 from router.core.routing import Decision
 from router.intake.alertmanager import read
-from tests.streams.replay import Replay, ended, repeats_of, started
+from tests.streams.called import Call, Fate, Silent, Stop, fates_of
+from tests.streams.charts import Chart, channel_of, chart_of, map_of
+from tests.streams.people import Press, presses_of
+from tests.streams.replay import OfTheirTeam, Replay, ended, repeats_of, started
 from tests.streams.senders import PEER_TIMEOUT_S, Arrival, World, arrivals, instant
 from tests.streams.truth import Effect, Happened, truth_of
 from tests.streams.worlds import DAY, DAYS, world_of
@@ -21,6 +26,12 @@ UNKNOWN: Final = timedelta(hours=26)
 LEAST: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(days=DAYS)
 END_S: Final = 3 * DAYS * DAY
+
+CHANNELS: Final = {team: channel_of(team) for team in ("payments", "ledger")}
+NOWHERE: Final = Chart()
+OF_TIME: Final = frozenset(
+    {Event.STALE, Event.HEARD_AGAIN, Event.ESCALATED, Event.ACKNOWLEDGED, Event.SNOOZED, Event.SNOOZE_OVER}
+)
 
 Thread = tuple[tuple[Event, int | Level], ...]
 
@@ -39,36 +50,74 @@ class Checked:
     flaps: int
     silences: int  # incidents that went stale
     told: int  # happenings in the threads
+    unacknowledged: int  # escalations, by their reason
+    repeated: int
+    orphaned: int
+    woken: int  # snoozes that ended by themselves
+    fates: tuple[Fate, ...]
     differences: tuple[str, ...]
 
 
 def check_seed(seed: int) -> Checked:
     """The month of this seed, checked."""
-    return check(world_of(seed), Random(seed))  # noqa: S311  # not for secrets
+    return check(world_of(seed), Random(seed), chart=chart_of_seed(seed))  # noqa: S311  # not for secrets
 
 
-def check(world: World, chance: Random) -> Checked:
+def chart_of_seed(seed: int) -> Chart:
+    return chart_of(Random(f"chart {seed}"))  # noqa: S311  # not for secrets
+
+
+def check(world: World, chance: Random, *, chart: Chart | None = None) -> Checked:
+    """Without a chart nobody is called, and nobody does anything."""
     stream = arrivals(world, chance)
-    return compare(world, stream, [arrival.body for arrival in stream])
+    presses = presses_of(world, stream, chance) if chart is not None else ()
+    return compare(world, stream, [arrival.body for arrival in stream], chart=chart or NOWHERE, presses=presses)
 
 
-def compare(world: World, stream: Sequence[Arrival], bodies: Sequence[bytes]) -> Checked:
-    """What the core makes of `bodies`, against the truth about `stream`, whose bodies they are."""
+def compare(
+    world: World,
+    stream: Sequence[Arrival],
+    bodies: Sequence[bytes],
+    *,
+    chart: Chart = NOWHERE,
+    presses: Sequence[Press] = (),
+    ownership: OwnershipMap | None = None,
+) -> Checked:
+    """What the core makes of `bodies`, against the truth about `stream`, whose bodies they are.
+
+    By the map of the chart, unless it is given another one.
+    """
     truth = truth_of(world, stream)
-    replay = Replay()
+    stops = stops_of(world)
+    replay = Replay(ownership=OfTheirTeam(channels=CHANNELS), map=ownership or map_of(chart), stops=stops.copy())
     shown = _Shown(ticks=[arrival.tick for arrival in stream])
     differences: list[str] = []
     counts: dict[str, int] = {}
+    pressing = deque(presses)
     for arrival, word, body in zip(stream, truth.words, bodies, strict=True):
+        while pressing and pressing[0].at < arrival.at:
+            replay.press(pressing.popleft())
         repeats = repeats_of(replay.incidents.values())
         decision = replay.tell(read(body), at=arrival.received_at)
         differences += shown.differences(decision)
         repeated = repeats_of(replay.incidents.values()) > repeats
         differences += _of_word(arrival, word.started, word.ended, word.effect, decision, repeated=repeated)
         counts[word.effect] = counts.get(word.effect, 0) + 1
+    for press in pressing:
+        replay.press(press)
     replay.wait_until(instant(END_S))
     differences += _of_incidents(replay, truth.incidents)
     differences += _of_silences(replay, world)
+    fates = fates_of(
+        chart,
+        truth.incidents,
+        presses=presses,
+        silent=[_silent(replay.incidents[silence.incident], silence.stale_at) for silence in replay.silences],
+        stops=stops,
+        end=instant(END_S),
+    )
+    differences += _of_fates(replay, fates)
+    reasons = Counter(call.reason for fate in fates for call in fate.calls)
     return Checked(
         bodies=len(stream),
         incidents=len(truth.incidents),
@@ -80,6 +129,11 @@ def compare(world: World, stream: Sequence[Arrival], bodies: Sequence[bytes]) ->
         flaps=sum(happened.flaps for happened in truth.incidents),
         silences=len(replay.silences),
         told=sum(map(len, replay.threads.values())),
+        unacknowledged=reasons[EscalationReason.UNACKNOWLEDGED],
+        repeated=reasons[EscalationReason.REPEATED],
+        orphaned=reasons[EscalationReason.ORPHANED],
+        woken=sum(len(fate.woken) for fate in fates),
+        fates=tuple(fates),
         differences=tuple(differences),
     )
 
@@ -140,6 +194,50 @@ def _of_incidents(replay: Replay, truly: Sequence[Happened]) -> list[str]:
     ]
 
 
+def _of_fates(replay: Replay, fates: Sequence[Fate]) -> list[str]:
+    """Whom each incident called, and when its snoozes ended; in the order in which they opened."""
+    incidents = sorted(replay.incidents.values(), key=lambda incident: incident.opened_at)
+    differences = []
+    for incident, fate in zip(incidents, fates, strict=False):
+        calls = tuple(
+            Call(at=one.at, reason=one.reason, to=one.to, channel=one.channel_id) for one in incident.escalations
+        )
+        if calls != fate.calls:
+            differences.append(f"{_of(incident)} called {_calls(calls)}, truly {_calls(fate.calls)}")
+        woken = tuple(
+            happening.at
+            for happening in replay.threads[incident.id]
+            if happening.event is Event.SNOOZE_OVER and happening.by is None
+        )
+        if woken != fate.woken:
+            differences.append(f"{_of(incident)} woke {_times(woken)}, truly {_times(fate.woken)}")
+    return differences
+
+
+def _calls(calls: Sequence[Call]) -> str:
+    return "; ".join(f"{call.at:%d %H:%M:%S} {call.reason} {call.to} {call.channel}" for call in calls) or "nobody"
+
+
+def _times(times: Sequence[datetime]) -> str:
+    return "; ".join(f"{at:%d %H:%M:%S}" for at in times) or "never"
+
+
+def _silent(incident: Incident, at: datetime) -> Silent:
+    return Silent(owner=incident.owner, opened_at=incident.opened_at, at=at)
+
+
+def stops_of(world: World) -> list[Stop]:
+    """Its outages, as one where they overlap."""
+    stops = list[Stop]()
+    for since, until in sorted(world.outages):
+        if stops and instant(since) <= stops[-1].until:
+            last = stops.pop()
+            stops.append(Stop(since=last.since, until=max(last.until, instant(until))))
+        else:
+            stops.append(Stop(since=instant(since), until=instant(until)))
+    return stops
+
+
 def _of_silences(replay: Replay, world: World) -> list[str]:
     """When an incident went stale depends on what was learned of its rhythm: but never before the next repeat is due.
 
@@ -186,11 +284,11 @@ class _Shown:
 
 
 def _thread(happenings: Iterable[Happening]) -> Thread:
-    """Without what time does: see _of_silences."""
+    """Without what time and people do: see _of_silences and _of_fates."""
     return tuple(
         (happening.event, happening.level or happening.count)
         for happening in happenings
-        if happening.event not in (Event.STALE, Event.HEARD_AGAIN)
+        if happening.event not in OF_TIME
     )
 
 

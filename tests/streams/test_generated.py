@@ -1,27 +1,31 @@
 """Generated months, in which the truth is known, and the smallest streams in which the core once was wrong."""
 
+from datetime import timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
 
 import pytest
 
+from router.core.actions import ActionKind
 from router.core.incidents import Incident, Reason
 from router.core.model import Alert, IncidentState
 from tests.core.factories import NOW, alert, minutes, notification
+from tests.streams.charts import Again, Chart, Deadline, Team, Unacked, Wait, Words, map_of
 from tests.streams.checker import check, check_seed, compare
+from tests.streams.people import Press
 from tests.streams.replay import Replay
-from tests.streams.senders import Restart, Watched, World, arrivals
+from tests.streams.senders import Restart, Watched, World, arrivals, instant
 from tests.streams.worlds import HOUR, MINUTE
 
 MEMBER, OTHER = "http://am-0", "http://am-1"
-COUNTED = ("incidents", "refires", "repeats", "copies", "flaps", "told")
+COUNTED = ("incidents", "refires", "repeats", "copies", "flaps", "told", "unacknowledged", "repeated", "woken")
 BLOCKS, SEEDS_A_BLOCK = 10, 15
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_a_month_is_told_as_it_was(block: int) -> None:
-    """Incidents, re-fires, repeats and copies are exactly those of the world, whatever happens on the way."""
+    """Incidents, re-fires, repeats, copies and who is called are exactly those of the world, whatever happens."""
     checked = {seed: check_seed(seed) for seed in range(block * SEEDS_A_BLOCK, (block + 1) * SEEDS_A_BLOCK)}
 
     assert {seed: one.differences for seed, one in checked.items() if one.differences} == {}
@@ -126,6 +130,133 @@ def test_the_checker_sees_what_the_core_does_not_hear(place: int, instead: int, 
     bodies[place] = bodies[instead]
 
     assert any(difference in found for found in compare(world, stream, bodies).differences)
+
+
+QUARTER = Wait(minutes=15)
+
+
+def escalating(
+    *,
+    unacked: Unacked | None = None,
+    again: Again | None = None,
+    within: Wait = QUARTER,
+    business: bool = False,
+    triage: Wait | None = None,
+) -> Chart:
+    """Payments with its lead, and finance above it."""
+    return Chart(
+        teams={"payments": Team(lead=True, parent="finance", zone="Asia/Tokyo"), "finance": Team()},
+        defaults=Words(unacked=unacked, again=again or Again()),
+        deadlines=dict.fromkeys(("critical", "normal"), Deadline(wait=within, business=business)),
+        zone="Europe/Berlin",
+        triage=triage,
+    )
+
+
+TWICE = escalating(unacked=Unacked(times=2))
+COMING = escalating(again=Again(count=1, hours=24))
+IN_WORKING_TIME = escalating(unacked=Unacked(times=1), within=Wait(minutes=240), business=True)
+WORKDAY = escalating(unacked=Unacked(times=1), within=Wait(days=1), business=True)
+TWO_DAYS = escalating(unacked=Unacked(wait=Wait(days=2)))
+TRIAGE = escalating(triage=Wait(minutes=60))
+
+
+def press(kind: ActionKind, at: float, *, lasts: float = 0) -> Press:
+    return Press(at=at, owner="payments", kind=kind, lasts=timedelta(seconds=lasts))
+
+
+GETS_WORSE = World(
+    alerts=(
+        Watched(team="payments", episodes=((0, 3 * HOUR),)),
+        Watched(team="payments", episodes=((20 * MINUTE, 3 * HOUR),), severity="critical"),
+    ),
+    reasons=True,
+)
+LONG = of_one((0, 9 * HOUR))
+ORPHAN = World(alerts=(Watched(team=None, episodes=((0, 40 * HOUR),)),), reasons=True)
+SILENCED = of_one((0, 120 * HOUR), silences=((0, 20 * MINUTE, 50 * HOUR),))
+
+
+# In minutes after the alert was told, 30 s after it fired; START is a Sunday: Tokyo's Monday morning
+# is after 1440 minutes, Berlin's after 1920.
+@pytest.mark.parametrize(
+    ("world", "chart", "presses", "expected"),
+    [
+        pytest.param(LONG, escalating(), [], "", id="nobody said so"),
+        pytest.param(LONG, TWICE, [], "30 lead, 60 parent, 90 fallback", id="nobody acknowledges"),
+        pytest.param(LONG, TWICE, [press(ActionKind.ACK, 40 * MINUTE)], "30 lead", id="somebody does"),
+        pytest.param(
+            LONG,
+            TWICE,
+            [press(ActionKind.SNOOZE, 40.5 * MINUTE, lasts=HOUR)],
+            "30 lead, 130 parent, 160 fallback",
+            id="snoozed",
+        ),
+        pytest.param(
+            LONG,
+            TWICE,
+            [press(ActionKind.SNOOZE, 10 * MINUTE, lasts=8 * HOUR), press(ActionKind.WAKE, 100.5 * MINUTE)],
+            "130 lead, 160 parent, 190 fallback",
+            id="woken",
+        ),
+        pytest.param(of_one((0, 45 * MINUTE)), TWICE, [], "30 lead", id="over"),
+        pytest.param(GETS_WORSE, TWICE, [], "50 lead, 80 parent, 110 fallback", id="worse"),
+        pytest.param(LONG, COMING, [], "245 lead, 490 parent", id="told again"),
+        pytest.param(
+            of_one((0, HOUR), (3 * HOUR, 4 * HOUR), (6 * HOUR, 7 * HOUR)),
+            COMING,
+            [],
+            "180 lead, 360 parent",
+            id="fired again",
+        ),
+        pytest.param(of_one((0, 30 * HOUR)), IN_WORKING_TIME, [], "1679 lead", id="in Tokyo's working time"),
+        pytest.param(of_one((0, 70 * HOUR)), WORKDAY, [], "2879 lead", id="a working day"),
+        pytest.param(ORPHAN, TRIAGE, [], "1979 fallback", id="nobody owns it"),
+        pytest.param(SILENCED, TWO_DAYS, [], "5880 lead", id="silent"),
+        pytest.param(
+            of_one((0, 9 * HOUR), outages=((20 * MINUTE, 80 * MINUTE),)),
+            TWICE,
+            [],
+            "84 lead, 89 parent, 94 fallback",
+            id="the router stood still",
+        ),
+    ],
+)
+def test_who_is_called(world: World, chart: Chart, presses: list[Press], expected: str) -> None:
+    """Small worlds once more, whose calls can be counted by hand."""
+    stream = arrivals(world, Random(1))  # noqa: S311  # not for secrets
+    checked = compare(world, stream, [arrival.body for arrival in stream], chart=chart, presses=presses)
+    told_at = instant(stream[0].at)
+
+    assert checked.differences == ()
+    assert (
+        ", ".join(
+            f"{round((call.at - told_at) / minutes(1))} {call.to}" for fate in checked.fates for call in fate.calls
+        )
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "chart", "other"),
+    [
+        pytest.param(LONG, TWICE, escalating(unacked=Unacked(times=3)), id="a wait longer"),
+        pytest.param(LONG, COMING, escalating(again=Again(count=2, hours=24)), id="one more"),
+        pytest.param(LONG, TWICE, escalating(), id="nobody"),
+        pytest.param(
+            of_one((0, 30 * HOUR)),
+            IN_WORKING_TIME,
+            escalating(unacked=Unacked(times=1), within=Wait(minutes=240)),
+            id="at any time",
+        ),
+    ],
+)
+def test_the_checker_sees_that_somebody_else_is_called(world: World, chart: Chart, other: Chart) -> None:
+    """A core that calls by other words than the map's is found out."""
+    stream = arrivals(world, Random(1))  # noqa: S311  # not for secrets
+    checked = compare(world, stream, [arrival.body for arrival in stream], chart=chart, ownership=map_of(other))
+
+    assert any(" called " in found for found in checked.differences)
 
 
 def told(

@@ -25,7 +25,8 @@ told apart by that and not by windows of time or by who sent it. The truth is th
   hour), that it flaps, and its end unless it flaps.
 - **Nothing else is news**: re-sent resolves, old news, what is told again for another reason than a repeat.
 
-What a word adds is asked of each body (`Effect`), so that not only the sums agree.
+What a word adds is asked of each body (`Effect`), so that not only the sums agree. How each incident stands after each
+word (`Moment`) is kept for who has to be called: tests/streams/called.py.
 """
 
 from collections import Counter
@@ -67,6 +68,19 @@ class Word:
     ended: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """How an incident stands after a word."""
+
+    at: float
+    open: bool
+    level: Level
+    repeats: int
+    flaps: int
+    worsened: int  # how often that was told
+    heard: bool  # something of it was told to fire
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Happened:
     """One incident, as it was told."""
@@ -79,6 +93,8 @@ class Happened:
     flaps: int = 0
     thread: list[tuple[Event, int | Level]] = field(default_factory=list)
     worse: dict[Level, float] = field(default_factory=dict)  # when that was told last
+    worsened: int = 0
+    moments: list[Moment] = field(default_factory=list)
 
     def repeat(self) -> None:
         self.repeats += 1
@@ -90,6 +106,7 @@ class Happened:
         if level not in self.worse or at - self.worse[level] >= HOUR_S:
             self.thread.append((Event.WORSE, level))
             self.worse[level] = at
+            self.worsened += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +168,7 @@ class _Telling:
         started, ended, renamed = dict[int, int](), dict[int, int](), dict[int, int]()
         again = set()  # owners who are told again that something of theirs fires
         only_firing = not any(told.resolved for told in arrival.told)
+        open_before = dict(self._open)
         for heard in self._heard(arrival):
             key, latest = heard.key, self._state.get(heard.key)
             if latest is not None and heard.state < latest:
@@ -179,6 +197,10 @@ class _Telling:
             effect = Effect.REPEAT
         else:
             effect = Effect.COPY if self._is_copy(arrival) else Effect.NOTHING
+        if effect is not Effect.COPY:
+            told = again | {self._owner(key) for key in (*started, *renamed)}
+            for owner, incident in (open_before | self._open).items():
+                incident.moments.append(self._moment(incident, arrival.at, heard=owner in told))
         # A member's words are in order, so its later one is what it says now. The other member's may be an old one.
         if effect in COUNTED or (effect is Effect.NOTHING and not self._may_be_old(arrival)):
             self._last = _Counted(
@@ -210,7 +232,7 @@ class _Telling:
     def _change(
         self, started: Mapping[int, int], ended: Mapping[int, int], renamed: Mapping[int, int], arrival: Arrival
     ) -> None:
-        levels = {owner: self._level(owner) for owner in self._open}
+        levels = {owner: self._level(incident) for owner, incident in self._open.items()}
         fresh = set()
         for key, alert in sorted(renamed.items()):
             incident = self._open[self._owner(key)]
@@ -234,8 +256,9 @@ class _Telling:
         for owner, count in joined.items():
             self._open[owner].thread.append((Event.JOINED, count))
         for owner, level in levels.items():
-            if owner in fire and _is_worse(self._level(owner), than=level):
-                self._open[owner].worsen(self._level(owner), at=arrival.at)
+            now = self._level(self._open[owner])
+            if owner in fire and _is_worse(now, than=level):
+                self._open[owner].worsen(now, at=arrival.at)
         self._close(set(self._open) - fire, told={self._owner(key) for key in ended}, arrival=arrival)
 
     def _opened(self, owner: str | None, at: float) -> Happened:
@@ -265,10 +288,21 @@ class _Telling:
                 if not incident.flaps:
                     incident.thread.append((Event.RESOLVED, 0))
 
-    def _level(self, owner: str | None) -> Level:
+    def _moment(self, incident: Happened, at: float, *, heard: bool) -> Moment:
+        return Moment(
+            at=at,
+            open=incident.closed_at is None,
+            level=self._level(incident),
+            repeats=incident.repeats,
+            flaps=incident.flaps,
+            worsened=incident.worsened,
+            heard=heard,
+        )
+
+    def _level(self, incident: Happened) -> Level:
         """The most urgent of what fires, else of all that did."""
-        firing = [alert for key, alert in self._firing.items() if self._owner(key) == owner]
-        alerts = firing or [int(fingerprint, 16) for fingerprint in self._open[owner].alerts]
+        firing = [alert for key, alert in self._firing.items() if self._owner(key) == incident.owner]
+        alerts = firing or [int(fingerprint, 16) for fingerprint in incident.alerts]
         return min((Level(self._world.alerts[alert].severity) for alert in alerts), key=_urgency)
 
     # -- the words -------------------------------------------------------------------------------------------------
