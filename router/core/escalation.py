@@ -202,7 +202,7 @@ def _next_step(
 
 def _came_again(incident: Incident, facts: Facts) -> int:
     """How often it was told again while it fires, or fired again, whichever is more."""
-    return max(incident.repeats, facts.opened_in_window - 1) + incident.flaps
+    return max(incident.repeats, facts.opened_in_window - 1 + incident.flaps)
 
 
 def _deadline(
@@ -244,7 +244,9 @@ _LEAST: Final = timedelta(minutes=1)  # a deadline may be no time at all
 def _not_before(incident: Incident, since: Since, now: datetime, *, pause: timedelta = GRACE) -> datetime:
     """Before this nobody is called further."""
     begins = _waits_since(incident, since, now)
-    not_before = [begins if incident.waiting_since is None else begins + pause]
+    # Where it began anew by a word that its people heard; the next time of what flaps calls nobody.
+    told = any(happening.event in ANEW and happening.at == incident.waiting_since for happening in incident.history)
+    not_before = [begins + pause if told else begins]
     if begins < since.judging:
         not_before.append(since.judging + GRACE)
     not_before += [escalation.at + pause for escalation in incident.escalations if escalation.at <= now]

@@ -206,7 +206,7 @@ class OwnershipMap:
     @property
     def waits(self) -> object:
         """Equal for two maps that wait as long before somebody else is told."""
-        teams = {id: (team.escalate, team.timezone, team.business_hours) for id, team in self.teams.items()}
+        teams = {name: (team.escalate, team.timezone, team.business_hours) for name, team in self.teams.items()}
         usual = self.escalate, self.escalate_by_level, self.severities.responses, self.fallback.triage_within
         return usual, self.timezone, self.business_hours, teams
 

@@ -102,7 +102,7 @@ def _called(connection: Connection, incident: Incident, *, since: datetime) -> f
     rows = connection.execute(
         """
         SELECT document FROM incidents
-        WHERE alert_group = ? AND channel = ? AND coalesce(owner, '') = ? AND opened_at >= ? AND id <> ?
+        WHERE alert_group = ? AND channel = ? AND coalesce(owner, '') = ? AND id <> ?
             AND document LIKE ?
         ORDER BY opened_at DESC LIMIT ?
         """,
@@ -110,7 +110,6 @@ def _called(connection: Connection, incident: Incident, *, since: datetime) -> f
             incident.group,
             incident.channel_id,
             incident.owner or "",
-            micros(since),
             incident.id,
             '%"escalations":%',  # in a text the quotes would be escaped
             EPISODES,

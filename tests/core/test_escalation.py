@@ -403,6 +403,7 @@ WITHOUT_WAIT = MAP.replace("2x", "none")
         pytest.param(0, 0, 4, 3, id="fired again three times"),
         pytest.param(0, 1, 3, 3, id="fired again three times, once without a word"),
         pytest.param(2, 0, 3, None, id="neither of them three times"),
+        pytest.param(2, 1, 1, None, id="two kinds are not added up"),
     ],
 )
 def test_it_comes_again(repeats: int, flaps: int, opened: int, expected: int | None) -> None:
@@ -416,6 +417,14 @@ def test_it_comes_again(repeats: int, flaps: int, opened: int, expected: int | N
     assert [(step.to, step.count, step.reason) for step in seen.taken] == (
         [("lead", expected, EscalationReason.REPEATED)] if expected else []
     )
+
+
+def test_what_flaps_waits_for_nobody() -> None:
+    """The next time of what flaps called nobody: a step for it is taken at once, however short each time is."""
+    flaps = incident(flaps=3, opened_at=NOW - timedelta(hours=1), waiting_since=NOW)
+    assert [step.to for step in looked(flaps, NOW, ownership=the_map(WITHOUT_WAIT)).taken] == ["lead"]
+    worse = noted(flaps, Event.WORSE, at=NOW, level=Level.CRITICAL)
+    assert looked(worse, NOW, ownership=the_map(WITHOUT_WAIT)).incident.due_at == NOW + GRACE
 
 
 def test_each_so_many_times_one_step_further() -> None:

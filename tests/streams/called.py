@@ -142,6 +142,7 @@ class _Life:
         self._share = share
         self._opened_at = self._now = opened_at
         self._anew: datetime | None = None  # when the wait began anew
+        self._told: datetime | None = None  # when that was by a word that people heard
         self._started: datetime | None = None  # the router, last
         self._stopped = False
         self._moment: Moment | None = None
@@ -176,13 +177,13 @@ class _Life:
     def _hear(self, moment: Moment, at: datetime) -> None:
         before, self._moment = self._moment, moment
         if self._silent and moment.heard:
-            self._silent, self._anew = False, at
+            self._silent, self._anew, self._told = False, at, at
         if not moment.open:
             self._silent = False
         if before is not None and moment.flaps > before.flaps:
             self._anew = at
         if before is not None and moment.worsened > before.worsened:
-            self._snoozed, self._anew = None, at
+            self._snoozed, self._anew, self._told = None, at, at
 
     def _press(self, press: Press, at: datetime) -> None:
         if self._moment is None or not self._moment.open:
@@ -193,7 +194,7 @@ class _Life:
             case ActionKind.SNOOZE:
                 self._snoozed = at + press.lasts
             case ActionKind.WAKE if self._snoozed is not None:
-                self._snoozed, self._anew = None, at
+                self._snoozed, self._anew, self._told = None, at, at
 
     def _fall_silent(self, _: datetime) -> None:
         self._silent = True
@@ -214,7 +215,7 @@ class _Life:
                 if self._now >= until:
                     break
                 self.woken.append(self._now)
-                self._snoozed, self._anew = None, self._now
+                self._snoozed, self._anew, self._told = None, self._now, self._now
                 continue
             if self._acknowledged:
                 break
@@ -255,11 +256,11 @@ class _Life:
             return None
         since = self._now - timedelta(hours=policy.again.hours)
         opened_again = sum(at >= since for at in self._share.opened) - 1
-        often = max(self._moment.repeats, opened_again) + self._moment.flaps
+        often = max(self._moment.repeats, opened_again + self._moment.flaps)
         spared = {
             call.channel
-            for opened_at, call in self._share.calls
-            if opened_again >= policy.again.count and opened_at >= since
+            for _, call in self._share.calls
+            if opened_again >= policy.again.count
             if call.reason is EscalationReason.REPEATED and call.at >= since
         }
         for place, to, channel in steps:
@@ -298,8 +299,8 @@ class _Life:
 
     def _soonest(self, pause: timedelta) -> datetime:
         soonest = [self._now, *(call.at + pause for call in self.calls)]
-        if self._anew is not None:
-            soonest.append(self._anew + pause)
+        if self._told is not None and self._told == self._anew:
+            soonest.append(self._told + pause)
         if self._started is not None and (self._anew or self._opened_at) < self._started:
             soonest.append(self._started + PAUSE)
         return max(soonest)

@@ -122,7 +122,7 @@ class Replay:
         share = [
             one
             for one in self.incidents.values()
-            if (one.group, one.owner) == (incident.group, incident.owner) and one.opened_at >= since
+            if (one.group, one.owner) == (incident.group, incident.owner)
         ]
         called = frozenset(
             escalation.channel_id
@@ -130,8 +130,9 @@ class Replay:
             for escalation in one.escalations
             if one.id != incident.id and escalation.reason is EscalationReason.REPEATED and escalation.at >= since
         )
-        often = len(share) > policy.repeats.count
-        return Facts(opened_in_window=len(share), called=called if often else frozenset(), rhythm=rhythm)
+        opened = sum(one.opened_at >= since for one in share)
+        often = opened > policy.repeats.count
+        return Facts(opened_in_window=opened, called=called if often else frozenset(), rhythm=rhythm)
 
     def _open(self) -> list[Incident]:
         return [one for incidents in self.known.incidents.values() for one in incidents if not one.ended]
