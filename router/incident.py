@@ -9,6 +9,8 @@ import click
 
 from router.asking import Json, RunningRouter, failures_told, running_router
 from router.core.errors import NotAnswered
+from router.core.escalation_policy import LEAD
+from router.core.history import EscalationReason, Event
 from router.options import router_option
 from router.printing import fact_lines, json_text, one_line, print_text, second_of
 
@@ -90,7 +92,8 @@ def snooze(context: click.Context, id: str, lasts: str, by: str | None, as_json:
     \b
     router incident snooze 0sa3rpvyr3bg3-1 --for 4h
 
-    Exits 0, or 1 if that is refused, as for one that has resolved, and 2 if the router does not answer.
+    Exits 0, or 1 if that is refused, as for 2m, or for one that has resolved, and 2 if TIME cannot be read, or the
+    router does not answer.
     """
     _do(context, url, id, "snooze", {"by": by, "for": lasts}, as_json=as_json)
 
@@ -180,22 +183,29 @@ def _page(found: Json) -> list[str]:
         "state": _state(found),
         "owner": _owner(found),
         "severity": found["severity"],
-        "opened": f"{second_of(found['opened_at'])} UTC",
-        "closed": None if found["closed_at"] is None else f"{second_of(found['closed_at'])} UTC",
+        "opened": _time(found["opened_at"]),
+        "closed": None if found["closed_at"] is None else _time(found["closed_at"]),
         "alerts": f"{found['alerts']['firing']} firing, {found['alerts']['resolved']} resolved",
         "taken by": found["acknowledged_by"],
-        "snoozed": None if found["snoozed_until"] is None else f"until {second_of(found['snoozed_until'])} UTC",
-        "moved to": "; ".join(f"{move['incident']}, owner {move['owner'] or 'nobody'}" for move in found["moved_to"]),
+        "snoozed": None if found["snoozed_until"] is None else f"until {_time(found['snoozed_until'])}",
+        "came from": "; ".join(_move(move) for move in found["moved_from"]),
+        "moved to": "; ".join(_move(move) for move in found["moved_to"]),
     }
     lines = fact_lines(facts)
     if found["history"]:
-        lines += ["", *(_happening(happening) for happening in found["history"])]
+        lines += ["", *(f"{_time(one['at'])}  {one_line(_happening(one, found))}" for one in found["history"])]
     if found["correction"] is not None:
         lines += ["", "What to change in the map:", found["correction"]]
     return lines
 
 
+def _time(rfc3339: str) -> str:
+    return f"{second_of(rfc3339)} UTC"
+
+
 def _state(found: Json) -> str:
+    if found["handed_over"]:
+        return "moved"
     return f"{found['state']}, suspect: {found['suspect']} was lost then" if found["suspect"] else str(found["state"])
 
 
@@ -208,11 +218,71 @@ def _owner(found: Json) -> str:
     )
 
 
-def _happening(happening: Json) -> str:
-    facts = [f"{name} {_fact(value)}" for name, value in happening.items() if name not in ("number", "event", "at")]
-    told = f"{second_of(happening['at'])}  {happening['event'].replace('_', ' ')}"
-    return f"{told}: {one_line(', '.join(facts))}" if facts else told
+def _move(move: Json) -> str:
+    return f"{move['owner'] or 'nobody'} in {_channel(move)}, incident {move['incident']}"
 
 
-def _fact(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _channel(place: Json) -> str:
+    """By its id where the map does not have it any more."""
+    name = place.get("channel_name")
+    return str(place["channel"]) if name is None else f"#{name}"
+
+
+def _happening(happening: Json, found: Json) -> str:
+    """In words; by its bare name where a newer router knows more of them."""
+    count, by = happening.get("count", 0), happening.get("by")
+    match happening["event"]:
+        case Event.JOINED:
+            more = "1 more alert" if count == 1 else f"{count} more alerts"
+            names = happening.get("names", [])
+            return f"{more}: {', '.join(names)}{', …' if count > len(names) else ''}"
+        case Event.REPEATED:
+            return f"still firing: notice {count}"
+        case Event.WORSE:
+            return f"worse: now {happening['severity']}"
+        case Event.FLAPPING:
+            return f"fires again and again, {count} times until then; from there on it is only counted"
+        case Event.ESCALATED:
+            return _escalated(happening, found)
+        case Event.ACKNOWLEDGED:
+            return f"acknowledged by {by}"
+        case Event.SNOOZED:
+            return f"snoozed by {by} until {_time(happening['until'])}"
+        case Event.SNOOZE_OVER:
+            return "the snooze was over" if by is None else f"{by} ended the snooze"
+        case Event.DISOWNED:
+            return f"{by} gave it to {happening.get('team_name') or happening['team']}"
+        case Event.STALE:
+            return "stale: it was not told again when it should have been"
+        case Event.HEARD_AGAIN:
+            return "heard of again"
+        case Event.RESOLVED:
+            return "resolved"
+        case Event.SUPERSEDED_RUN:
+            return f"over: a newer run of the job succeeded at {_time(happening['until'])}"
+        case Event.SUSPECT:
+            return f"may not be over: it ended while the heartbeat {', '.join(happening['names'])} was lost"
+        case newer:
+            return str(newer).replace("_", " ")
+
+
+_WHYS: Final[Mapping[str, str]] = {
+    EscalationReason.UNACKNOWLEDGED: "nobody had acknowledged it",
+    EscalationReason.REPEATED: "it came again and again",
+    EscalationReason.ORPHANED: "it was still nobody's",
+}
+
+
+def _escalated(happening: Json, found: Json) -> str:
+    why = _WHYS.get(happening["reason"], happening["reason"])
+    return f"escalated to {_called(happening, found)}: {why}"
+
+
+def _called(happening: Json, found: Json) -> str:
+    """Who was told by a step. No channel has two steps of one incident."""
+    if happening.get("team") is None:
+        return f"the fallback {_channel(happening)}"
+    team = happening.get("team_name") or happening["team"]
+    if any(one["to"] == LEAD and one["channel"] == happening["channel"] for one in found["escalations"]):
+        return f"the lead of {team}"
+    return f"{team} in {_channel(happening)}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -130,6 +131,8 @@ class IncidentApi:
             action = _asked(kind, await request.body(), incident=incident, now=self._clock())
         except _WrongQuestionError as exc:
             return problem(400, str(exc))
+        if kind is ActionKind.SNOOZE and (refusal := snooze_refusal(action.lasts)) is not None:
+            return problem(409, refusal)
         appended = await self._actions.take(action)
         if appended is None:
             return problem(404, NO_SUCH_INCIDENT)
@@ -214,8 +217,6 @@ def _asked(kind: ActionKind, body: bytes, *, incident: str, now: datetime) -> Ac
             lasts = parse_duration(given["for"]).total
         except ValueError as exc:
             raise _WrongQuestionError(f'"for": {exc}') from exc
-        if (refusal := snooze_refusal(lasts)) is not None:
-            raise _WrongQuestionError(f'"for": {refusal}')
     return Action(incident=incident, kind=kind, by=given["by"], at=now, team=given.get("team"), lasts=lasts)
 
 
@@ -230,8 +231,23 @@ def _line(name: str, value: object) -> str:
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """What people call channels and teams, by their ids; of the map in force."""
+
+    channels: Mapping[str, str]
+    teams: Mapping[str, str]
+
+
+def _names(ownership: OwnershipMap) -> _Names:
+    return _Names(
+        channels={channel.id: channel.name for channel in ownership.channels},
+        teams={team.id: team.name for team in ownership.teams.values()},
+    )
+
+
 def _incident(incident: Incident, listed: Sequence[Listed], ownership: OwnershipMap) -> Json:
-    names = {channel.id: channel.name for channel in ownership.channels}
+    names = _names(ownership)
     fallback = ownership.fallback.channel.id
     return {
         "id": incident.id,
@@ -247,7 +263,7 @@ def _incident(incident: Incident, listed: Sequence[Listed], ownership: Ownership
         "closed_at": rfc3339_or_none(incident.closed_at),
         "alerts": {"firing": incident.firing, "resolved": incident.resolved},
         "repeats": incident.repeats,
-        "escalations": [_escalation(escalation) for escalation in incident.escalations],
+        "escalations": [_escalation(escalation, names) for escalation in incident.escalations],
         "acknowledged_by": None if incident.acknowledged is None else incident.acknowledged.by,
         "acknowledged_at": None if incident.acknowledged is None else rfc3339(incident.acknowledged.at),
         "snoozed_until": None if incident.snoozed is None else rfc3339(incident.snoozed.until),
@@ -255,12 +271,13 @@ def _incident(incident: Incident, listed: Sequence[Listed], ownership: Ownership
         "suspect": None if incident.suspect is None else incident.suspect.heartbeat,
         "partial": not incident.ended and (incident.truncated > 0 or incident.unheard > 0),
         "map_revision": incident.map_revision,
-        "moved_to": [_move(move) for move in incident.moved_to],
-        "moved_from": [_move(move) for move in incident.moved_from],
+        "handed_over": incident.handed_over,
+        "moved_to": [_move(move, names) for move in incident.moved_to],
+        "moved_from": [_move(move, names) for move in incident.moved_from],
         "messages": [
             {
                 "channel": message.channel_id or fallback,
-                "channel_name": names.get(message.channel_id or fallback),
+                "channel_name": names.channels.get(message.channel_id or fallback),
                 "ts": message.ts,
                 "kind": message.kind,
                 "state": message.state,
@@ -275,13 +292,13 @@ def _incident(incident: Incident, listed: Sequence[Listed], ownership: Ownership
 def _details(told: Told, ownership: OwnershipMap) -> Json:
     """What is said of one incident only."""
     incident = told.incident
-    assigned = incident.assigned
+    assigned, names = incident.assigned, _names(ownership)
     return {
         "assigned": None
         if assigned is None
         else {"by": assigned.by, "at": rfc3339(assigned.at), "instead_of": assigned.instead_of},
         "correction": _correction(told, ownership),
-        "history": [_happening(happening) for happening in incident.history],
+        "history": [_happening(happening, names) for happening in incident.history],
     }
 
 
@@ -313,7 +330,7 @@ def _correction(told: Told, ownership: OwnershipMap) -> str | None:
     )
 
 
-def _happening(happening: Happening) -> Json:
+def _happening(happening: Happening, names: _Names) -> Json:
     """Only what there is to say of it."""
     facts = {
         "count": happening.count,
@@ -321,7 +338,9 @@ def _happening(happening: Happening) -> Json:
         "by": happening.by,
         "severity": happening.level,
         "team": happening.team,
+        "team_name": names.teams.get(happening.team or ""),
         "channel": happening.channel_id,
+        "channel_name": names.channels.get(happening.channel_id or ""),
         "until": rfc3339_or_none(happening.until),
         "reason": happening.reason,
     }
@@ -329,16 +348,24 @@ def _happening(happening: Happening) -> Json:
     return {"number": happening.number, "event": happening.event, "at": rfc3339(happening.at)} | told
 
 
-def _move(move: Move) -> Json:
-    return {"incident": move.incident, "owner": move.owner, "channel": move.channel_id, "alerts": move.alerts}
+def _move(move: Move, names: _Names) -> Json:
+    return {
+        "incident": move.incident,
+        "owner": move.owner,
+        "channel": move.channel_id,
+        "channel_name": names.channels.get(move.channel_id),
+        "alerts": move.alerts,
+    }
 
 
-def _escalation(escalation: Escalation) -> Json:
+def _escalation(escalation: Escalation, names: _Names) -> Json:
     return {
         "step": escalation.step,
         "to": escalation.to,
         "team": escalation.team,
+        "team_name": names.teams.get(escalation.team or ""),
         "channel": escalation.channel_id,
+        "channel_name": names.channels.get(escalation.channel_id),
         "reason": escalation.reason,
         "at": rfc3339(escalation.at),
     }

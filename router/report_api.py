@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from router.answers import problem
 from router.core.ownership import OwnershipMap
 from router.core.quoting import did_you_mean, quoted
-from router.core.report import NOBODY, Figure, Tally, Window, window_of
+from router.core.report import NOBODY, Tally, Window, window_of
 from router.core.report_forms import as_json
 from router.retention import KEPT
 from router.store import report
@@ -42,7 +42,7 @@ class ReportApi:
         await self._count(tally, window, now=now)
         kept_since = now - KEPT
         found = tally.report(window, kept_since=kept_since if window.since < kept_since else None)
-        if team not in (None, NOBODY, *ownership.teams) and not found.total.counts[Figure.NEW]:
+        if team not in (None, NOBODY, *ownership.teams) and not found.teams:
             advice = did_you_mean(str(team), ownership.teams)
             return problem(404, f"no team is called {quoted(team)}" + (f"; {advice}" if advice else ""))
         return JSONResponse(as_json(found))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -9,19 +10,25 @@ from typing import Any
 
 import httpx2
 import pytest
+from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from router.acting import ActionInbox
+from router.asking import Json
+from router.cli import main
 from router.core.actions import Action, ActionKind
 from router.core.errors import LeaseLost
-from router.core.incidents import Incident
+from router.core.history import Escalation, EscalationReason, Event
+from router.core.incidents import Incident, noted
 from router.core.model import IncidentState
 from router.leadership import Guard, Lease
 from router.store import incidents
 from router.store.actions import ActionState, Outcome
 from router.store.database import Connection
+from tests.docs import pages
 from tests.house import HANDED_OVER, LEDGER, MAP, ON_SQLITE, PAYMENTS, House, Tell, alert, header
 from tests.operators import ELSEWHERE, Operator
+from tests.test_asking import Asked, says
 
 INCIDENTS = "/api/v1/incidents"
 HOUR = timedelta(hours=1)
@@ -215,8 +222,9 @@ def test_snoozed_and_woken_from_a_terminal(tell: Tell, tmp_path: Path) -> None:
             id="no duration",
         ),
         pytest.param(
-            "ID/snooze", b'{"by": "a", "for": "1m"}', 400, '"for": a snooze lasts 5 minutes at least', id="1m"
+            "ID/snooze", b'{"by": "a", "for": "4m59s"}', 409, "a snooze lasts 5 minutes at least", id="too short"
         ),
+        pytest.param("ID/snooze", b'{"by": "a", "for": "7d1s"}', 409, "a snooze lasts 7 days at most", id="too long"),
         pytest.param("0sa3rpvyr3bg3-1/ack", b'{"by": "a"}', 404, "no incident has this id", id="unknown incident"),
         pytest.param("ID/ack", b'{"by": "' + b"a" * 70_000 + b'"}', 413, None, id="too large"),
     ],
@@ -463,3 +471,184 @@ def test_two_who_wait_hear_of_it(tell: Tell, tmp_path: Path) -> None:
 
 async def _long(inbox: ActionInbox, id: int) -> Outcome | None:
     return await inbox.outcome(id, within_s=60)
+
+
+# -- what the API tells, and how the command says it -------------------------------------------------------------------
+
+HTTP_PAGE, PAGE = "docs/reference/http.md", "docs/reference/incident.md"
+
+
+def example() -> Json:
+    """An incident that went to another team, whose lead was called before somebody took it."""
+    (text,) = pages.blocks(pages.section(HTTP_PAGE, "### `GET /api/v1/incidents/{id}`"), "json")
+    found: Json = json.loads(text)
+    return found
+
+
+def asked(*arguments: str, status: int = 200, answer: Json) -> Result:
+    with Asked(says(status, json.dumps(answer).encode())).listening() as server:
+        return CliRunner(env={"ROUTER_URL": server.url}).invoke(main, ["incident", *arguments])
+
+
+def lines_of(answer: Json) -> list[str]:
+    result = asked("show", "0sa3rpvyr3bg3-1", answer=answer)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout.splitlines()
+
+
+def shape(value: object) -> object:
+    """The keys of an answer, and of what stands in it first."""
+    if isinstance(value, dict):
+        return {name: shape(one) for name, one in value.items()}
+    return [shape(one) for one in value[:1]] if isinstance(value, list) else None
+
+
+def test_example_of_the_page_has_the_keys_of_a_real_answer(tell: Tell, tmp_path: Path) -> None:
+    """Names of teams and channels stand beside their ids, as people know them."""
+
+    async def story(house: House) -> None:
+        desk = Desk(house, tmp_path)
+        told = (await desk.ask(f"{await desk.open()}/disown", by="alice", team="ledger")).json()
+        new = await desk.incident(told["opened"])
+        step = Escalation(
+            step=0,
+            to="lead",
+            team="ledger",
+            channel_id=LEDGER,
+            reason=EscalationReason.UNACKNOWLEDGED,
+            at=house.clock(),
+        )
+        called = noted(
+            replace(new, escalations=(step,)),
+            Event.ESCALATED,
+            at=step.at,
+            team=step.team,
+            channel_id=step.channel_id,
+            reason=step.reason,
+        )
+        await house.store.write(partial(incidents.save, incidents=[called]))
+        found = await desk.operator.json(f"{INCIDENTS}/{new.id}")
+        assert shape(found) == shape(example())
+        for place in (found["escalations"][0], found["history"][0]):
+            assert (place["team_name"], place["channel_name"]) == ("ledger", "ledger-alerts")
+        assert not found["handed_over"]
+        old = await desk.operator.json(f"{INCIDENTS}/{told['incident']['id']}")
+        assert old["handed_over"]
+        assert old["moved_to"][0]["channel_name"] == "ledger-alerts"
+
+    tell(story)
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    """Of the example of the API."""
+    shown = [block.splitlines() for block in pages.blocks(pages.text_of(PAGE), "console")]
+    assert [f"$ router incident show {example()['id']}", *lines_of(example())] in shown
+
+
+@pytest.mark.parametrize("command", ["ack", "disown", "snooze", "wake", "show"])
+def test_the_help_is_the_real_one(command: str) -> None:
+    """What the page shows as the usage of a command is that."""
+    result = CliRunner().invoke(main, ["incident", command, "--help"], prog_name="router", terminal_width=80)
+    assert result.output in pages.blocks(pages.text_of(PAGE), "text")
+
+
+def test_what_was_handed_over_has_moved() -> None:
+    """Nothing is over: it goes on where it says."""
+    move = {"incident": "0sa3rpvyr3bg3-1.1", "owner": "ledger", "channel": "C1", "channel_name": "led", "alerts": 1}
+    gone = example() | {"state": "resolved", "handed_over": True, "moved_from": [], "moved_to": [move]}
+    lines = lines_of(gone)
+    assert "state     moved" in lines
+    assert "moved to  ledger in #led, incident 0sa3rpvyr3bg3-1.1" in lines
+    assert "resolved" not in "".join(line for line in lines if not line.startswith("alerts"))
+
+
+AT, UNTIL = "2026-11-21T22:48:31.207Z", "2026-11-22T02:48:31.000Z"
+COMMERCE = {"team": "commerce", "team_name": "Commerce", "channel": "C2", "channel_name": "commerce-alerts"}
+HAPPENINGS = [
+    pytest.param(Event.JOINED, {"count": 1, "names": ["A"]}, "1 more alert: A", id="one joined"),
+    pytest.param(Event.JOINED, {"count": 3, "names": ["A", "B"]}, "3 more alerts: A, B, …", id="several joined"),
+    pytest.param(Event.REPEATED, {"count": 4}, "still firing: notice 4", id="repeated"),
+    pytest.param(Event.WORSE, {"severity": "critical"}, "worse: now critical", id="worse"),
+    pytest.param(
+        Event.FLAPPING,
+        {"count": 3},
+        "fires again and again, 3 times until then; from there on it is only counted",
+        id="flapping",
+    ),
+    pytest.param(
+        Event.ESCALATED,
+        {**COMMERCE, "channel": "C1", "reason": "unacknowledged"},
+        "escalated to the lead of Commerce: nobody had acknowledged it",
+        id="the lead",
+    ),
+    pytest.param(
+        Event.ESCALATED,
+        {**COMMERCE, "reason": "repeated", "count": 6},
+        "escalated to Commerce in #commerce-alerts: it came again and again",
+        id="another team",
+    ),
+    pytest.param(
+        Event.ESCALATED,
+        {"team": "commerce", "channel": "C2", "reason": "unacknowledged"},
+        "escalated to commerce in C2: nobody had acknowledged it",
+        id="one that is not in the map any more",
+    ),
+    pytest.param(
+        Event.ESCALATED,
+        {"channel": "C0", "channel_name": "ops", "reason": "orphaned"},
+        "escalated to the fallback #ops: it was still nobody's",
+        id="the fallback",
+    ),
+    pytest.param(Event.ACKNOWLEDGED, {"by": "alice"}, "acknowledged by alice", id="acknowledged"),
+    pytest.param(
+        Event.SNOOZED, {"by": "alice", "until": UNTIL}, "snoozed by alice until 2026-11-22 02:48:31 UTC", id="snoozed"
+    ),
+    pytest.param(Event.SNOOZE_OVER, {}, "the snooze was over", id="its time came"),
+    pytest.param(Event.SNOOZE_OVER, {"by": "bob"}, "bob ended the snooze", id="woken"),
+    pytest.param(Event.DISOWNED, {"by": "alice", **COMMERCE}, "alice gave it to Commerce", id="disowned"),
+    pytest.param(Event.STALE, {}, "stale: it was not told again when it should have been", id="stale"),
+    pytest.param(Event.HEARD_AGAIN, {}, "heard of again", id="heard again"),
+    pytest.param(Event.RESOLVED, {}, "resolved", id="resolved"),
+    pytest.param(
+        Event.SUPERSEDED_RUN,
+        {"until": UNTIL},
+        "over: a newer run of the job succeeded at 2026-11-22 02:48:31 UTC",
+        id="a newer run",
+    ),
+    pytest.param(
+        Event.SUSPECT,
+        {"names": ["Watchdog"]},
+        "may not be over: it ended while the heartbeat Watchdog was lost",
+        id="suspect",
+    ),
+    pytest.param("painted_green", {"by": "bob"}, "painted green", id="of a newer router"),
+]
+
+
+@pytest.mark.parametrize(("event", "facts", "sentence"), HAPPENINGS)
+def test_what_happened_is_told_in_sentences(event: str, facts: Json, sentence: str) -> None:
+    """Who was told, by the names that people know, and when, in one form of time."""
+    lead = {"to": "lead", "channel": "C1"}
+    happening = {"number": 1, "event": event, "at": AT, **facts}
+    lines = lines_of(example() | {"history": [happening], "escalations": [lead], "correction": None})
+    assert lines[-1] == f"2026-11-21 22:48:31 UTC  {sentence}"
+
+
+def test_every_event_is_told() -> None:
+    """None is left to its bare name."""
+    assert {row.values[0] for row in HAPPENINGS} >= set(Event)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        pytest.param(409, "a snooze lasts 5 minutes at least", 1, id="too short"),
+        pytest.param(400, '"for": "soon" is not a duration such as 15m', 2, id="unreadable"),
+        pytest.param(404, "no incident has this id", 1, id="no such incident"),
+    ],
+)
+def test_a_snooze_that_is_refused(status: int, error: str, code: int) -> None:
+    """That it cannot be so long is an answer; what cannot be read is wrong usage."""
+    result = asked("snooze", "0sa3rpvyr3bg3-1", "--for", "2m", "--by", "alice", status=status, answer={"error": error})
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.strip().endswith(f"says no: {error}")

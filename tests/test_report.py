@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from router.asking import Json, RunningRouter
 from router.cli import main
 from router.core import cards
+from router.core.actions import Action, ActionKind
 from router.core.history import Acknowledgement, Escalation, EscalationReason, Suspicion
 from router.core.identifiers import next_identifier, text_of
 from router.core.incidents import Explanation, Incident, Move, Tracked
@@ -32,8 +33,8 @@ from router.core.model import (
     Stage,
     Via,
 )
-from router.core.report import Figure, Hint, moment_of
-from router.core.report_forms import HEADS, HINTS, as_json, as_markdown, as_text, of_json
+from router.core.report import Advice, Figure, moment_of
+from router.core.report_forms import ADVICE_WORDS, HEADS, as_json, as_markdown, as_text, of_json
 from router.drill import _Run
 from router.preview.faults import Fault, FaultKind
 from router.store import incidents, report
@@ -126,7 +127,7 @@ def test_exact_figures(tell: Tell, tmp_path: Path) -> None:
             "payments": {
                 "new": 4,
                 "repeated": 1,
-                "notices": 3,
+                "repeats": 3,
                 "fired_again": 1,
                 "flapping": 1,
                 "flaps": 2,
@@ -141,7 +142,7 @@ def test_exact_figures(tell: Tell, tmp_path: Path) -> None:
             "all": {
                 "new": 7,
                 "repeated": 1,
-                "notices": 3,
+                "repeats": 3,
                 "fired_again": 1,
                 "flapping": 1,
                 "flaps": 2,
@@ -158,7 +159,7 @@ def test_exact_figures(tell: Tell, tmp_path: Path) -> None:
         answer = await asked(house, tmp_path)
         assert answer["total"]["time_to_acknowledge"] == {"median_seconds": 10860.0, "p90_seconds": 10860.0}
         assert answer["total"]["escalated_by_reason"] == {"unacknowledged": 1, "repeated": 0, "orphaned": 0}
-        assert [(one["team"], one["title"], one["incidents"], one["hint"]) for one in answer["top"]] == [
+        assert [(one["team"], one["title"], one["incidents"], one["advice"]) for one in answer["top"]] == [
             ("payments", "Long", 1, "flaps"),
             ("payments", "Brief", 2, "short"),
         ]
@@ -202,7 +203,7 @@ def test_windows(tell: Tell, tmp_path: Path) -> None:
     tell(story)
 
 
-def test_what_a_changed_map_moved_counts_once(tell: Tell, tmp_path: Path) -> None:
+def test_what_a_changed_map_moved_is_new_once(tell: Tell, tmp_path: Path) -> None:
     """For who has it now, and in the window in which it was first told, however late it moved."""
 
     async def story(house: House) -> None:
@@ -210,10 +211,41 @@ def test_what_a_changed_map_moved_counts_once(tell: Tell, tmp_path: Path) -> Non
         house.clock.advance(3 * DAY)
         house.new_map(HANDED_OVER)
         await house.settle()
-        assert await figures(house, tmp_path) == {"ledger": {"new": 1, "open": 1}, "all": {"new": 1, "open": 1}}
-        before = await figures(house, tmp_path, "?since=4d&until=2d")
-        assert before == {"ledger": {"new": 1, "open": 1}, "all": {"new": 1, "open": 1}}
+        moved = {
+            "ledger": {"new": 1, "open": 1},
+            "payments": {"moved": 1, "unacknowledged": 1},
+            "all": {"new": 1, "open": 1, "moved": 1, "unacknowledged": 1},
+        }
+        assert await figures(house, tmp_path) == moved
+        assert await figures(house, tmp_path, "?since=4d&until=2d") == moved
         assert await figures(house, tmp_path, "?since=2d") == {"all": {}}
+
+    tell(story)
+
+
+def test_what_was_done_about_it_before_a_person_gave_it_away(tell: Tell, tmp_path: Path) -> None:
+    """Who acknowledged it, and how often it flapped, stays with the team that had it then."""
+
+    async def story(house: House) -> None:
+        incident = await fires(house, "A")
+        await fires(house, "A", after=HOUR)
+        await amend(house, incident, flaps=2)
+        acting = house.new_acting()
+        for action in (
+            Action(incident=incident, kind=ActionKind.ACK, by="alice", at=house.clock()),
+            Action(incident=incident, kind=ActionKind.DISOWN, by="alice", at=house.clock(), team="ledger"),
+        ):
+            assert await house.actions.take(action) is not None
+            assert await acting.step()
+        await house.settle()
+        payments = {"repeated": 1, "repeats": 1, "flapping": 1, "flaps": 2, "moved": 1, "acknowledged": 1}
+        ledger = {"new": 1, "open": 1}
+        assert await figures(house, tmp_path) == {
+            "payments": payments,
+            "ledger": ledger,
+            "all": payments | ledger,
+        }
+        assert await figures(house, tmp_path, "?team=payments") == {"payments": payments, "all": payments}
 
     tell(story)
 
@@ -535,7 +567,13 @@ def test_the_example_of_the_page() -> None:
     assert shown.partition("\n")[2] == as_text(found) + "\n"
     (markdown,) = pages.blocks(pages.text_of(PAGE), "markdown")
     assert as_markdown(found).startswith(markdown)
-    assert {one.hint for one in found.top} >= {Hint.NO_OWNER, Hint.FLAPS, Hint.SHORT, Hint.IGNORED, Hint.NO_RUNBOOK}
+    assert {one.advice for one in found.top} >= {
+        Advice.NO_OWNER,
+        Advice.FLAPS,
+        Advice.SHORT,
+        Advice.IGNORED,
+        Advice.NO_RUNBOOK,
+    }
 
 
 def test_the_example_adds_up() -> None:
@@ -545,7 +583,7 @@ def test_the_example_adds_up() -> None:
         assert sum(figures.counts[figure] for figures in found.teams) == found.total.counts[figure]
     for one in found.top:
         (team,) = [figures for figures in found.teams if figures.team == one.team]
-        told_of_team = sum(team.counts[figure] for figure in (Figure.NEW, Figure.NOTICES, Figure.FLAPS))
+        told_of_team = sum(team.counts[figure] for figure in (Figure.NEW, Figure.REPEATS, Figure.FLAPS))
         assert one.share == round(one.times / told_of_team, 3)
 
 
@@ -555,10 +593,12 @@ def test_every_column_is_explained() -> None:
     assert {pages.code_in(row[0])[0]: row[1] for row in table} == {figure.value: HEADS[figure] for figure in Figure}
 
 
-def test_every_hint_is_explained() -> None:
+def test_every_advice_is_explained() -> None:
     """With its evidence, in the order in which they count, in its own words."""
     table = pages.rows(pages.section(PAGE, "## What was told most often"))
-    assert [(pages.code_in(row[0])[0], row[2]) for row in table] == [(hint.value, HINTS[hint]) for hint in Hint]
+    assert [(pages.code_in(row[0])[0], row[2]) for row in table] == [
+        (advice.value, ADVICE_WORDS[advice]) for advice in Advice
+    ]
 
 
 def test_the_help_is_the_real_one() -> None:

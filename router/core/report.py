@@ -31,7 +31,7 @@ class Figure(StrEnum):
 
     NEW = "new"
     REPEATED = "repeated"
-    NOTICES = "notices"
+    REPEATS = "repeats"
     FIRED_AGAIN = "fired_again"
     FLAPPING = "flapping"
     FLAPS = "flaps"
@@ -39,6 +39,7 @@ class Figure(StrEnum):
     OPEN = "open"
     STALE = "stale"
     SUSPECT = "suspect"
+    MOVED = "moved"
     ORPHANED = "orphaned"
     UNDELIVERABLE = "undeliverable"
     UNACKNOWLEDGED = "unacknowledged"
@@ -46,7 +47,7 @@ class Figure(StrEnum):
     ACKNOWLEDGED = "acknowledged"
 
 
-class Hint(StrEnum):
+class Advice(StrEnum):
     """What to do about an alert that is told often. Each needs its evidence; of several the first here counts."""
 
     NO_OWNER = "no_owner"
@@ -140,7 +141,7 @@ class Told:
     orphaned: bool  # nobody owns it, or owned it when it came
     undeliverable: bool
     suspect: bool
-    handed_over: bool  # all that fired of it is with another incident, which is counted
+    handed_over: bool  # all that fired of it is with another incident, which is counted as new in its place
 
     @property
     def drill(self) -> bool:
@@ -180,14 +181,14 @@ class Repeater:
     team: str | None
     title: str
     incidents: int
-    notices: int
+    repeats: int
     flaps: int
     share: float  # of all that its team was told, from 0 to 1
-    hint: Hint | None
+    advice: Advice | None
 
     @property
     def times(self) -> int:
-        return self.incidents + self.notices + self.flaps
+        return self.incidents + self.repeats + self.flaps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +209,8 @@ class _Sum:
 
     @property
     def times(self) -> int:
-        return self.counts[Figure.NEW] + self.counts[Figure.NOTICES] + self.counts[Figure.FLAPS]
+        """How often its owner was told, but for what others have since: that is one time for them."""
+        return self.counts[Figure.NEW] + self.counts[Figure.REPEATS] + self.counts[Figure.FLAPS]
 
     def add(self, told: Told, counts: Mapping[Figure, int]) -> None:
         for figure, count in counts.items():
@@ -233,7 +235,7 @@ class _Title:
     """The evidence about one title."""
 
     incidents: int = 0
-    notices: int = 0
+    repeats: int = 0
     flaps: int = 0
     short: int = 0
     acknowledged: int = 0
@@ -242,7 +244,7 @@ class _Title:
 
     @property
     def times(self) -> int:
-        return self.incidents + self.notices + self.flaps
+        return self.incidents + self.repeats + self.flaps
 
 
 class Tally:
@@ -260,22 +262,24 @@ class Tally:
         self._drills = 0
 
     def add(self, told: Told) -> None:
-        if told.handed_over or self._team not in (None, told.owner or NOBODY):
+        if self._team not in (None, told.owner or NOBODY):
             return
         if told.drill:
-            self._drills += 1
+            self._drills += not told.handed_over
             return
-        groups = self._groups.setdefault((told.owner, told.channel_id), set())
-        counts = self._counts(told, again=told.group in groups)
-        groups.add(told.group)
+        counts = self._happened(told)
+        if not told.handed_over:
+            counts |= self._came_and_went(told)
         for sums in (self._total, self._sums.setdefault(told.owner, _Sum())):
             sums.add(told, counts)
         title = self._titles.setdefault((told.owner, told.title[:LONGEST_TITLE]), _Title())
-        title.incidents += 1
-        title.notices += told.repeats
+        title.repeats += told.repeats
         title.flaps += told.flaps
-        title.short += counts[Figure.AUTO_RESOLVED]
         title.acknowledged += counts[Figure.ACKNOWLEDGED]
+        if told.handed_over:  # what else speaks for an advice is for who has it now
+            return
+        title.incidents += 1
+        title.short += counts[Figure.AUTO_RESOLVED]
         title.unacknowledged += counts[Figure.UNACKNOWLEDGED]
         title.without_runbook += not told.runbook
 
@@ -290,24 +294,33 @@ class Tally:
             drills=self._drills,
         )
 
-    def _counts(self, told: Told, *, again: bool) -> dict[Figure, int]:
-        acknowledged = told.acknowledged_at is not None
+    def _happened(self, told: Told) -> dict[Figure, int]:
+        """What happened to it while its owner had it; that stays with this owner, wherever it went later."""
         return {
-            Figure.NEW: 1,
             Figure.REPEATED: int(told.repeats > 0),
-            Figure.NOTICES: told.repeats,
-            Figure.FIRED_AGAIN: int(again),
+            Figure.REPEATS: told.repeats,
             Figure.FLAPPING: int(told.flaps > 0),
             Figure.FLAPS: told.flaps,
-            Figure.AUTO_RESOLVED: int(not acknowledged and _was_short(told)),
+            Figure.MOVED: int(told.handed_over),
+            Figure.UNDELIVERABLE: int(told.undeliverable),
+            Figure.UNACKNOWLEDGED: int(self._is_late(told)),
+            Figure.ESCALATED: int(bool(told.escalated)),
+            Figure.ACKNOWLEDGED: int(told.acknowledged_at is not None),
+        }
+
+    def _came_and_went(self, told: Told) -> dict[Figure, int]:
+        """What it is, and how it came and ended: once for each problem, for who has it now."""
+        groups = self._groups.setdefault((told.owner, told.channel_id), set())
+        again = told.group in groups
+        groups.add(told.group)
+        return {
+            Figure.NEW: 1,
+            Figure.FIRED_AGAIN: int(again),
+            Figure.AUTO_RESOLVED: int(told.acknowledged_at is None and _was_short(told)),
             Figure.OPEN: int(told.state is IncidentState.OPEN),
             Figure.STALE: int(told.state is IncidentState.STALE),
             Figure.SUSPECT: int(told.suspect),
             Figure.ORPHANED: int(told.orphaned),
-            Figure.UNDELIVERABLE: int(told.undeliverable),
-            Figure.UNACKNOWLEDGED: int(self._is_late(told)),
-            Figure.ESCALATED: int(bool(told.escalated)),
-            Figure.ACKNOWLEDGED: int(acknowledged),
         }
 
     def _is_late(self, told: Told) -> bool:
@@ -334,30 +347,37 @@ class Tally:
                 team=team,
                 title=title,
                 incidents=evidence.incidents,
-                notices=evidence.notices,
+                repeats=evidence.repeats,
                 flaps=evidence.flaps,
                 share=round(evidence.times / self._sums[team].times, 3),
-                hint=_hint(team, evidence),
+                advice=_advice(team, evidence),
             )
 
 
 def _was_short(told: Told) -> bool:
-    """By its sender's word: news of an end comes with the next flush, five minutes later by Alertmanager's default."""
-    return told.state is IncidentState.RESOLVED and told.ended_at is not None and told.ended_at - told.opened_at <= SOON
+    """By its sender's word: news of an end comes with the next flush, five minutes later by Alertmanager's default.
+
+    Not where that word is doubted: the end may only be that Prometheus was away.
+    """
+    ended_at = told.ended_at if told.state is IncidentState.RESOLVED and not told.suspect else None
+    return ended_at is not None and ended_at - told.opened_at <= SOON
 
 
-def _hint(team: str | None, evidence: _Title) -> Hint | None:
+def _advice(team: str | None, evidence: _Title) -> Advice | None:
+    if not evidence.incidents:
+        return None
     if team is None:
-        return Hint.NO_OWNER
+        return Advice.NO_OWNER
     if evidence.flaps:
-        return Hint.FLAPS
-    if evidence.incidents > 1 and evidence.short * 2 >= evidence.incidents:
-        return Hint.SHORT
-    if not evidence.acknowledged and evidence.unacknowledged * 2 >= evidence.incidents:
-        return Hint.IGNORED
+        return Advice.FLAPS
+    several = evidence.incidents > 1
+    if several and evidence.short * 2 >= evidence.incidents:
+        return Advice.SHORT
+    if several and not evidence.acknowledged and evidence.unacknowledged * 2 >= evidence.incidents:
+        return Advice.IGNORED
     if evidence.without_runbook == evidence.incidents:
-        return Hint.NO_RUNBOOK
-    return Hint.LASTS if evidence.notices >= 3 * evidence.incidents else None
+        return Advice.NO_RUNBOOK
+    return Advice.LASTS if evidence.repeats >= 3 * evidence.incidents else None
 
 
 def _waits(seconds: Sequence[float]) -> Waits | None:

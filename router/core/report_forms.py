@@ -8,20 +8,20 @@ from typing import Any, Final
 
 from router.core.enrichment import zone_of
 from router.core.history import EscalationReason
-from router.core.report import NOBODY, Figure, Figures, Hint, Repeater, Report, Waits, Window
+from router.core.report import NOBODY, Advice, Figure, Figures, Repeater, Report, Waits, Window
 
 Json = dict[str, Any]  # Any: what json reads and writes
 
 VERSION: Final = 1
 _SHOWN_TITLE: Final = 80
 
-HINTS: Final[Mapping[Hint, str]] = {
-    Hint.NO_OWNER: "nobody owns it: give it an owner in the map",
-    Hint.FLAPS: "it flaps: raise its `for`, or set `keep_firing_for`",
-    Hint.SHORT: "mostly over within 5 minutes: raise its `for`",
-    Hint.IGNORED: "nobody acknowledges it: lower its severity, or drop it",
-    Hint.NO_RUNBOOK: "no runbook: write down what to do",
-    Hint.LASTS: "told again and again: repair it, or silence it until then",
+ADVICE_WORDS: Final[Mapping[Advice, str]] = {
+    Advice.NO_OWNER: "nobody owns it: give it an owner in the map",
+    Advice.FLAPS: "it flaps: raise its `for`, or set `keep_firing_for`",
+    Advice.SHORT: "mostly over within 5 minutes: raise its `for`",
+    Advice.IGNORED: "nobody acknowledges it: lower its severity, or drop it",
+    Advice.NO_RUNBOOK: "no runbook: write down what to do",
+    Advice.LASTS: "told again and again: repair it, or silence it until then",
 }
 
 
@@ -44,10 +44,10 @@ def as_json(report: Report) -> Json:
                 "team": one.team,
                 "title": one.title,
                 "incidents": one.incidents,
-                "notices": one.notices,
+                "repeats": one.repeats,
                 "flaps": one.flaps,
                 "share": one.share,
-                "hint": one.hint,
+                "advice": one.advice,
             }
             for one in report.top
         ],
@@ -102,15 +102,15 @@ def _figures(told: Json, team: str | None) -> Figures:
 
 
 def _repeater(told: Json) -> Repeater:
-    hint = told["hint"]
+    advice = told["advice"]
     return Repeater(
         team=told["team"],
         title=told["title"],
         incidents=told["incidents"],
-        notices=told["notices"],
+        repeats=told["repeats"],
         flaps=told["flaps"],
         share=told["share"],
-        hint=Hint(hint) if hint in [*Hint] else None,  # a newer router may know more of them
+        advice=Advice(advice) if advice in [*Advice] else None,  # a newer router may know more of them
     )
 
 
@@ -123,7 +123,7 @@ def _rfc3339(instant: datetime) -> str:
 _LOUDNESS: Final[Mapping[Figure, str]] = {
     Figure.NEW: "new",
     Figure.REPEATED: "repeated",
-    Figure.NOTICES: "notices",
+    Figure.REPEATS: "repeats",
     Figure.FIRED_AGAIN: "fired again",
     Figure.FLAPPING: "flapping",
     Figure.FLAPS: "flaps",
@@ -131,6 +131,7 @@ _LOUDNESS: Final[Mapping[Figure, str]] = {
     Figure.OPEN: "still open",
     Figure.STALE: "stale",
     Figure.SUSPECT: "suspect",
+    Figure.MOVED: "moved",
 }
 _CARE: Final[Mapping[Figure, str]] = {
     Figure.ORPHANED: "orphaned",
@@ -141,7 +142,7 @@ _CARE: Final[Mapping[Figure, str]] = {
 }
 HEADS: Final[Mapping[Figure, str]] = {**_LOUDNESS, **_CARE}
 _WAITS: Final = ("half within", "90% within")
-_TOP_HEADS: Final = ("team", "times", "incidents", "notices", "flaps", "share", "title")
+_TOP_HEADS: Final = ("team", "times", "incidents", "repeats", "flaps", "share", "title")
 
 _Rows = list[list[str]]
 
@@ -172,7 +173,10 @@ def as_markdown(report: Report) -> str:
         lines += ["", f"### {section.heading}", "", *_markdown_table(section.rows)]
     if report.top:
         heads = [*_TOP_HEADS, "what to do"]
-        rows = [[*_numbers(one), _code(one.title), "" if one.hint is None else HINTS[one.hint]] for one in report.top]
+        rows = [
+            [*_numbers(one), _code(one.title), "" if one.advice is None else ADVICE_WORDS[one.advice]]
+            for one in report.top
+        ]
         lines += ["", f"### {_top_heading(report)}", "", *_markdown_table([heads, *rows], words=2)]
     for remark in _remarks(report):
         lines += ["", remark]
@@ -190,7 +194,7 @@ def _headline(report: Report) -> str:
 
 def _sections(report: Report) -> Iterable[_Section]:
     """Columns in which all is zero are left out: what is there is worth a look."""
-    if not report.total.counts[Figure.NEW]:
+    if _is_quiet(report):
         return
     rows = [*report.teams, *([report.total] if len(report.teams) > 1 else [])]
     names = [_name(figures.team) for figures in report.teams] + ["all"]
@@ -206,13 +210,18 @@ def _sections(report: Report) -> Iterable[_Section]:
         yield _Section(heading=heading, rows=table)
 
 
+def _is_quiet(report: Report) -> bool:
+    """Not where a team had something that others have since."""
+    return not any(report.total.counts.values())
+
+
 def _waits_cells(waits: Waits | None) -> tuple[str, str]:
     return ("-", "-") if waits is None else (_short(waits.median), _short(waits.p90))
 
 
 def _remarks(report: Report) -> list[str]:
     remarks = []
-    if not report.total.counts[Figure.NEW]:
+    if _is_quiet(report):
         remarks.append("Quiet, or nothing arrives: `router drill` shows which.")
     else:
         none = [head for figure, head in HEADS.items() if not report.total.counts[figure]]
@@ -235,7 +244,7 @@ def _top_heading(report: Report) -> str:
 
 
 def _numbers(one: Repeater) -> list[str]:
-    counts = (one.times, one.incidents, one.notices, one.flaps)
+    counts = (one.times, one.incidents, one.repeats, one.flaps)
     return [_name(one.team), *map(str, counts), f"{one.share:.0%}"]
 
 
@@ -246,8 +255,8 @@ def _aligned_top(top: Sequence[Repeater]) -> list[str]:
     lines = [f"{table[0]}  {title.upper()}"]
     for row, one in zip(table[1:], top, strict=True):
         lines.append(f"{row}  {_line(one.title)}")
-        if one.hint is not None:
-            lines.append(f"{' ' * _width(row)}    {HINTS[one.hint]}")
+        if one.advice is not None:
+            lines.append(f"{' ' * _width(row)}    {ADVICE_WORDS[one.advice]}")
     return lines
 
 

@@ -17,9 +17,9 @@ from router.core.report import (
     LONGEST_TITLE,
     NOBODY,
     TOP,
+    Advice,
     Figure,
     Figures,
-    Hint,
     Report,
     Tally,
     Told,
@@ -27,7 +27,7 @@ from router.core.report import (
     Window,
     window_of,
 )
-from router.core.report_forms import HEADS, HINTS, as_json, as_markdown, as_text, of_json
+from router.core.report_forms import ADVICE_WORDS, HEADS, as_json, as_markdown, as_text, of_json
 from tests.core.factories import minutes
 from tests.notify.hostile import texts
 from tests.ownership.maps import a_map
@@ -109,7 +109,7 @@ def counted(figures: Figures) -> dict[str, int]:
         pytest.param([told()], {}, id="fired for an hour"),
         pytest.param([told(state=OPEN)], {"open": 1}, id="still fires"),
         pytest.param([told(state=STALE)], {"stale": 1}, id="nothing is heard of it"),
-        pytest.param([told(repeats=3), told(group="h")], {"repeated": 1, "notices": 3}, id="told again"),
+        pytest.param([told(repeats=3), told(group="h")], {"repeated": 1, "repeats": 3}, id="told again"),
         pytest.param([told(), told(), told()], {"fired_again": 2}, id="fired three times"),
         pytest.param([told(), told(group="h")], {}, id="another group did not fire again"),
         pytest.param([told(), told(channel_id="C0OTHER001")], {}, id="nor another channel's share"),
@@ -134,6 +134,7 @@ def counted(figures: Figures) -> dict[str, int]:
             id="somebody may have repaired it",
         ),
         pytest.param([told(state=STALE, ended_at=None)], {"stale": 1}, id="stale is not over"),
+        pytest.param([told(ended_at=OPENED, suspect=True)], {"suspect": 1}, id="nor is it short if its end is doubted"),
     ],
 )
 def test_what_is_counted(incidents: list[Told], expected: dict[str, int]) -> None:
@@ -197,11 +198,58 @@ def test_time_to_acknowledge(waited: list[int], expected: tuple[int, int] | None
     assert waits == (None if expected is None else Waits(median=minutes(expected[0]), p90=minutes(expected[1])))
 
 
-def test_what_moved_counts_once() -> None:
+def test_what_moved_is_new_once() -> None:
     """Where the map or a person gave it to somebody else, it is that one's."""
-    report = report_of(told(handed_over=True, repeats=5), told(owner="tokyo", channel_id="C0TOKYO001"))
-    assert [(figures.team, counted(figures)) for figures in report.teams] == [("tokyo", {})]
+    report = report_of(
+        told(handed_over=True, respond_within="1h", ended_at=OPENED, suspect=True, orphaned=True),
+        told(owner="tokyo", channel_id="C0TOKYO001", state=OPEN),
+    )
+    assert [(one.team, one.counts[Figure.NEW], counted(one)) for one in report.teams] == [
+        ("tokyo", 1, {"open": 1}),
+        ("payments", 0, {"moved": 1}),
+    ]
     assert report.total.counts[Figure.NEW] == 1
+
+
+def test_what_happened_before_it_moved_stays_with_who_had_it() -> None:
+    """Somebody took it, it was repeated and flapped, it went further: none of that is undone by giving it away."""
+    before = told(
+        handed_over=True,
+        repeats=5,
+        flaps=4,
+        acknowledged_at=OPENED + minutes(3),
+        escalated=frozenset({EscalationReason.REPEATED}),
+        undeliverable=True,
+    )
+    after = told(owner="tokyo", channel_id="C0TOKYO001", acknowledged_at=OPENED + minutes(9))
+    report = report_of(before, after)
+    payments, tokyo = report.teams
+    assert counted(payments) == {
+        "repeated": 1,
+        "repeats": 5,
+        "flapping": 1,
+        "flaps": 4,
+        "moved": 1,
+        "undeliverable": 1,
+        "escalated": 1,
+        "acknowledged": 1,
+    }
+    assert payments.escalated[EscalationReason.REPEATED] == 1
+    assert counted(tokyo) == {"acknowledged": 1}
+    assert report.total.waits == Waits(median=minutes(3), p90=minutes(9))
+    (one,) = report.top
+    assert (one.team, one.incidents, one.times, one.share, one.advice) == ("payments", 0, 9, 1.0, None)
+
+
+def test_a_team_that_gave_all_away_had_no_quiet_week() -> None:
+    """What it did is shown, though nothing of it is its own any more."""
+    text = as_text(report_of(told(handed_over=True, acknowledged_at=OPENED + minutes(3)), team="payments"))
+    assert text.startswith("No incidents from ")
+    assert sections(text)["Who took care of it"] == [
+        "TEAM      ACKNOWLEDGED  HALF WITHIN  90% WITHIN",
+        "payments             1           3m          3m",
+    ]
+    assert "Quiet" not in text
 
 
 def test_only_a_drill_is_a_drill() -> None:
@@ -209,6 +257,7 @@ def test_only_a_drill_is_a_drill() -> None:
     assert report_of(told(title="🧪 DRILL Disk")).drills == 0
     report = report_of(
         told(group=DRILL_GROUP, fingerprints=("4f0c9d1b7a2e6835",)),
+        told(group=DRILL_GROUP, fingerprints=("4f0c9d1b7a2e6835",), handed_over=True),  # it counts where it is now
         told(group=DRILL_GROUP),
         told(group=DRILL_GROUP, fingerprints=("4f0c9d1b7a2e6835", "a")),
     )
@@ -262,39 +311,58 @@ def test_the_teams_sum_up_to_the_total(incidents: list[Told]) -> None:
     for figures in report.teams:
         (alone,) = report_of(*incidents, team=figures.team or NOBODY).teams
         assert alone == figures
-    assert report.total.counts[Figure.NEW] == sum(not incident.handed_over for incident in incidents)
+    total = report.total.counts
+    assert total[Figure.NEW] == sum(not incident.handed_over for incident in incidents)
+    assert total[Figure.NEW] + total[Figure.MOVED] == len(incidents)
+    # Nothing that happened is lost by a change of owner.
+    assert total[Figure.REPEATS] == sum(incident.repeats for incident in incidents)
+    assert total[Figure.FLAPS] == sum(incident.flaps for incident in incidents)
+    assert total[Figure.ACKNOWLEDGED] == sum(incident.acknowledged_at is not None for incident in incidents)
+    assert total[Figure.ESCALATED] == sum(bool(incident.escalated) for incident in incidents)
 
 
 # -- what to do --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("incidents", "hint"),
+    ("incidents", "advice"),
     [
         pytest.param([told(repeats=1)], None, id="no evidence, no advice"),
-        pytest.param([told(owner=None, flaps=3)], Hint.NO_OWNER, id="before all: an owner"),
-        pytest.param([told(flaps=1, runbook=False)], Hint.FLAPS, id="flaps"),
-        pytest.param([told(), told(ended_at=OPENED + minutes(1))], Hint.SHORT, id="half are over at once"),
+        pytest.param([told(owner=None, flaps=3)], Advice.NO_OWNER, id="before all: an owner"),
+        pytest.param([told(flaps=1, runbook=False)], Advice.FLAPS, id="flaps"),
+        pytest.param([told(), told(ended_at=OPENED + minutes(1))], Advice.SHORT, id="half are over at once"),
         pytest.param([told(), told(), told(ended_at=OPENED)], None, id="a third are"),
         pytest.param([told(ended_at=OPENED, repeats=1)], None, id="once is no habit"),
-        pytest.param([hour(state=OPEN), hour()], Hint.IGNORED, id="half are left alone"),
+        pytest.param([hour(state=OPEN), hour()], Advice.IGNORED, id="half are left alone"),
+        pytest.param([hour(state=OPEN, repeats=1)], None, id="left alone once is no habit"),
+        pytest.param(
+            [hour(state=OPEN), hour(), told(handed_over=True, acknowledged_at=OPENED)],
+            None,
+            id="somebody took one, and gave it away",
+        ),
+        pytest.param(
+            [told(ended_at=OPENED, suspect=True), told(ended_at=OPENED, suspect=True)],
+            None,
+            id="ends that are doubted are no evidence",
+        ),
+        pytest.param([told(owner=None, handed_over=True, repeats=2)], None, id="it has an owner now"),
         pytest.param(
             [hour(state=OPEN), hour(acknowledged_at=OPENED + minutes(2))], None, id="somebody does look after it"
         ),
-        pytest.param([told(runbook=False), told(runbook=False)], Hint.NO_RUNBOOK, id="no runbook"),
+        pytest.param([told(runbook=False), told(runbook=False)], Advice.NO_RUNBOOK, id="no runbook"),
         pytest.param([told(runbook=False), told()], None, id="a runbook for some"),
-        pytest.param([told(repeats=3)], Hint.LASTS, id="told again and again"),
+        pytest.param([told(repeats=3)], Advice.LASTS, id="told again and again"),
         pytest.param([told(repeats=5), told()], None, id="not so often for two"),
     ],
 )
-def test_what_to_do(incidents: list[Told], hint: Hint | None) -> None:
-    """One short hint, by evidence only."""
+def test_what_to_do(incidents: list[Told], advice: Advice | None) -> None:
+    """One piece of advice, by evidence only."""
     (one,) = report_of(*incidents).top
-    assert one.hint is hint
+    assert one.advice is advice
 
 
 def test_the_loudest_are_first() -> None:
-    """By how often they were told, each notice and each flap as much as an incident; what was told once is no noise."""
+    """By how often they were told, each repeat and each flap as much as an incident; what was told once is no noise."""
     report = report_of(
         *(told(title=f"T{number:02}", repeats=number) for number in range(12)),
         told(title="Flaps", flaps=7, repeats=3),
@@ -304,7 +372,7 @@ def test_the_loudest_are_first() -> None:
     )
     assert [one.title for one in report.top][:3] == ["T11", "Flaps", "T10"]
     assert len(report.top) == TOP
-    assert [(one.times, one.incidents, one.notices, one.flaps) for one in report.top][1] == (11, 1, 3, 7)
+    assert [(one.times, one.incidents, one.repeats, one.flaps) for one in report.top][1] == (11, 1, 3, 7)
     shares = {one.title: one.share for one in report.top}
     assert (shares["T11"], shares["Other"]) == (round(12 / 91, 3), 1.0)
     assert report_of(told()).top == ()
@@ -431,11 +499,11 @@ def test_an_answer_that_is_no_report(answer: dict[str, Any]) -> None:
         of_json(answer)
 
 
-def test_a_hint_of_a_newer_router() -> None:
+def test_advice_of_a_newer_router() -> None:
     """It is left out."""
     answer = as_json(report_of(told(repeats=3)))
-    answer["top"][0]["hint"] = "paint_it_green"
-    assert of_json(answer).top[0].hint is None
+    answer["top"][0]["advice"] = "paint_it_green"
+    assert of_json(answer).top[0].advice is None
 
 
 def cells(line: str) -> list[str]:
@@ -468,13 +536,13 @@ def test_columns_of_zeros_are_left_out() -> None:
     lines = text.splitlines()
     assert lines[2:7] == [
         "How loud it was",
-        "TEAM      NEW  REPEATED  NOTICES  FIRED AGAIN",
+        "TEAM      NEW  REPEATED  REPEATS  FIRED AGAIN",
         "payments    1         1        2            0",
         "tokyo       2         0        0            1",
         "all         3         1        2            1",
     ]
     (none,) = [line for line in lines if line.startswith("None: ")]
-    shown = {"new", "repeated", "notices", "fired again"}
+    shown = {"new", "repeated", "repeats", "fired again"}
     assert set(none.removeprefix("None: ").rstrip(".").split(", ")) == {*HEADS.values()} - shown
 
 
@@ -485,7 +553,7 @@ def test_a_table_of_wide_characters_is_aligned() -> None:
     assert lines[0].startswith("TEAM      TIMES")
     assert lines[1].startswith("決済          3")
     assert lines[1].endswith("100%  決済の遅延")
-    assert lines[2].strip() == HINTS[Hint.FLAPS]
+    assert lines[2].strip() == ADVICE_WORDS[Advice.FLAPS]
 
 
 def test_what_is_not_kept_is_said() -> None:
@@ -509,9 +577,9 @@ def test_a_wait_in_words(wait: timedelta, shown: str) -> None:
     assert f"| {shown} | {shown} |" in as_markdown(report_of(told(acknowledged_at=OPENED + wait)))
 
 
-def test_every_figure_and_hint_has_words() -> None:
+def test_every_figure_and_advice_has_words() -> None:
     """Nothing is counted that is not shown."""
-    assert (set(HEADS), set(HINTS)) == (set(Figure), set(Hint))
+    assert (set(HEADS), set(ADVICE_WORDS)) == (set(Figure), set(Advice))
 
 
 def sections(text: str) -> Mapping[str, Sequence[str]]:
