@@ -261,7 +261,8 @@ def _happening(happening: Json, found: Json) -> str:
         case Event.SUPERSEDED_RUN:
             return f"over: a newer run of the job succeeded at {_time(happening['until'])}"
         case Event.SUSPECT:
-            return f"may not be over: it ended while the heartbeat {', '.join(happening['names'])} was lost"
+            lost = ", ".join(happening["names"])
+            return f"may not be over: it ended shortly before or while the heartbeat {lost} was lost"
         case newer:
             return str(newer).replace("_", " ")
 

@@ -618,7 +618,7 @@ HAPPENINGS = [
     pytest.param(
         Event.SUSPECT,
         {"names": ["Watchdog"]},
-        "may not be over: it ended while the heartbeat Watchdog was lost",
+        "may not be over: it ended shortly before or while the heartbeat Watchdog was lost",
         id="suspect",
     ),
     pytest.param("painted_green", {"by": "bob"}, "painted green", id="of a newer router"),

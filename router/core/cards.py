@@ -6,6 +6,7 @@ from datetime import datetime
 
 from router.core.corrections import correction
 from router.core.enrichment import respond_until
+from router.core.escalation import chain
 from router.core.history import Assignment, Escalation, Event
 from router.core.identifiers import text_of
 from router.core.incidents import Incident, Move, Tracked
@@ -27,7 +28,8 @@ from router.core.model import (
 from router.core.orphans import nearest, stanza
 from router.core.ownership import OwnershipMap, Team
 
-_WITH_BUTTONS = frozenset({MessageKind.ROOT, MessageKind.ESCALATED, MessageKind.UNDELIVERED})
+# A reply has none of its own: they stand on the message above it.
+_WITH_BUTTONS = frozenset({MessageKind.ROOT, MessageKind.ESCALATED, MessageKind.UNDELIVERED, MessageKind.REPLY})
 
 # As many as a message shows in full; the rest is counted.
 SHOWN = 10
@@ -132,6 +134,8 @@ def card(
         suspect=incident.suspect,
         escalations=escalations,
         escalation=escalation,
+        steps_left=_steps_left(incident, ownership),
+        newer_run_at=_newer_run_at(incident),
         first_message=first_message,
         first_channel=_channel(incident.channel_id, channels),
         correction=_correction(assigned, incident, alerts[0].alert, lead, told, ownership)
@@ -150,6 +154,19 @@ def _escalation(step: Escalation, ownership: OwnershipMap, channels: Mapping[str
     return CardEscalation(
         escalation=step, team=_name(step.team, ownership), channel=_channel(step.channel_id, channels)
     )
+
+
+def _steps_left(incident: Incident, ownership: OwnershipMap) -> bool:
+    """Whether the chain goes on, by the map in force."""
+    words = {step.to for step in incident.escalations}
+    channels = {step.channel_id for step in incident.escalations}
+    steps = chain(ownership, incident.owner, incident.severity, channel_id=incident.channel_id)
+    return any(step.to not in words and step.channel_id not in channels for step in steps)
+
+
+def _newer_run_at(incident: Incident) -> datetime | None:
+    last = incident.history[-1] if incident.history else None
+    return last.until if last is not None and last.event is Event.SUPERSEDED_RUN else None
 
 
 def _name(team: str | None, ownership: OwnershipMap) -> str | None:

@@ -24,7 +24,7 @@ class Event(StrEnum):
     HEARD_AGAIN = "heard_again"  # after it was stale, or suspect
     RESOLVED = "resolved"
     SUPERSEDED_RUN = "superseded_run"  # a newer run of the job succeeded, at `until`
-    SUSPECT = "suspect"  # it ended while the heartbeat `names[0]` was lost
+    SUSPECT = "suspect"  # it ended shortly before or while the heartbeat `names[0]` was lost
 
 
 # These call people: nobody is called by an edit.

@@ -94,6 +94,8 @@ class Card:
     suspect: Suspicion | None = None
     escalations: tuple[CardEscalation, ...] = ()
     escalation: CardEscalation | None = None  # of an ESCALATED message: the step that it is
+    steps_left: bool = False  # somebody else is told unless it is acknowledged
+    newer_run_at: datetime | None = None  # a newer run of the job succeeded then, and so ended it
     first_message: str | None = None  # the address of the root message, where Slack has it
     first_channel: Channel | None = None  # of the root message
     correction: str | None = None  # YAML: what to change in the map, where a person said whose it is

@@ -200,8 +200,7 @@ def _escalation(facts: Facts, taken: CardEscalation, room: Room) -> Iterator[str
         yield f"👤 {words.taken_already.format(by=by, when=when)}"
     else:
         yield spaced(f"*{progress.why_escalated(facts, taken, voice)}*", facts.mention)
-        command = markup.code(f"router incident ack {card.incident}", 80)
-        yield words.take_it if card.buttons else words.take_it_by_command.format(command=command)
+        yield _take_it(facts)
     before = [one for one in card.escalations if one.escalation.at < step.at]
     if card.first_channel is not None:
         first = f"#{markup.prose(card.first_channel.name, room.word)}"
@@ -209,6 +208,17 @@ def _escalation(facts: Facts, taken: CardEscalation, room: Room) -> Iterator[str
         told = words.first_message.format(link=link)
         who = "; ".join(progress.called(facts, one, voice) for one in before[-room.several :])
         yield DOT.join([told, *([words.called_before.format(who=who)] if who else [])])
+
+
+def _take_it(facts: Facts) -> str:
+    """What is asked of whoever is called; only where a step is left can they stop one."""
+    card, words = facts.card, facts.words
+    if card.buttons:
+        return words.take_it if card.steps_left else words.take_it_last
+    command = progress.acknowledge_command(facts)
+    if card.steps_left:
+        return words.take_it_by_command.format(command=command)
+    return f"{words.take_it_last} {words.acknowledge_by.format(command=command)}"
 
 
 def _news(facts: Facts, room: Room) -> Iterable[Json]:
@@ -256,7 +266,9 @@ def _summary(facts: Facts, room: Room) -> str:
         return words.last_words.format(summary=summary)
     if facts.suspect is not None:
         heartbeat, lost = markup.code(facts.suspect.heartbeat, room.word), facts.moment(facts.suspect.lost_at)
-        return f"{words.suspect_means.format(heartbeat=heartbeat, when=lost)}\n{summary}".rstrip()
+        before = card.closed_at is not None and card.closed_at < facts.suspect.lost_at
+        means = words.suspect_means_before if before else words.suspect_means
+        return f"{means.format(heartbeat=heartbeat, when=lost)}\n{summary}".rstrip()
     if facts.over:
         told = words.last_words.format(summary=summary) if summary else ""
         return spaced(words.fired_for.format(duration=facts.duration), told)
@@ -286,6 +298,7 @@ def _facts_fields(facts: Facts, room: Room) -> list[tuple[str, str]]:
         if card.closed_at is not None:
             closed = words.resolved_at if facts.ended else words.closed
             fields.append((closed, markup.date(card.closed_at)))
+    # Of what is no job nobody expects a word about running it again.
     if facts.open and not card.about_job:
         fields.append((words.rerun, rerun_field(facts, room)))
     return fields
@@ -405,12 +418,14 @@ def _footer(facts: Facts, room: Room) -> Iterable[Json]:
     via = card.via
     place = markup.prose(f"{via.file}:{via.line}", min(room.word, 60))
     revision = _map(facts)
+    said = card.assigned is not None and not card.handed_over
     if via.stage is Stage.FALLBACK or via.entry is None:
-        because = words.because_fallback.format(place=place, revision=revision)
+        template = words.because_said_of_nobody if said else words.because_fallback
+        because = template.format(place=place, revision=revision)
     else:
         entry = markup.code(via.entry, min(room.word, 60))
         chosen = {"stage": words.stages[via.stage], "entry": entry, "place": place, "revision": revision}
-        if card.assigned is not None and not card.handed_over:
+        if said:
             team = markup.prose(card.assigned_instead_of, min(room.word, 40))
             because = words.because_said.format(team=team, **chosen)
         else:

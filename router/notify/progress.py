@@ -46,18 +46,24 @@ def _said(facts: Facts, voice: Voice) -> Iterator[tuple[str, str]]:
     if card.assigned is None or not facts.open:
         return
     by = voice.person(facts, card.assigned.by)
-    if card.assigned.instead_of is None:
+    if card.kind is not MessageKind.ROOT or card.undelivered is not None:  # read by others than the owner
+        whose = words.of_whom(owner_of(facts, voice.limit))
+        yield "➡️", voice.template(words.said_whose).format(by=by, whose=whose)
+    elif card.assigned.instead_of is None:
         yield "➡️", voice.template(words.said_yours_of_nobody).format(by=by)
     else:
         team = markup.prose(card.assigned_instead_of or card.assigned.instead_of, voice.limit)
-        yield "➡️", voice.template(words.said_yours).format(by=by, team=team)
+        yield "➡️", voice.template(words.said_yours).format(by=by, whose=words.of_whom(team))
 
 
 def _standing(facts: Facts, voice: Voice) -> Iterator[tuple[str, str]]:
     card, words = facts.card, facts.words
+    if facts.over and card.newer_run_at is not None:
+        yield "✅", voice.template(words.newer_run).format(when=voice.instant(facts, card.newer_run_at))
     if facts.over and card.flaps:
         yield "🎢", words.counted(voice.template(words.flapped), card.flaps)
     if not facts.open:
+        yield from _had(facts, voice)
         return
     # Where it was escalated to, this is why nothing is left to do there: it is said first.
     if card.acknowledged is not None and card.kind is not MessageKind.ESCALATED:
@@ -75,6 +81,17 @@ def _standing(facts: Facts, voice: Voice) -> Iterator[tuple[str, str]]:
         yield "🔇", words.counted(voice.template(words.unheard), card.unheard, total=card.firing)
 
 
+def _had(facts: Facts, voice: Voice) -> Iterator[tuple[str, str]]:
+    """Who had it until it ended: the thread, which calls nobody by a token, says that they are named here."""
+    card, words = facts.card, facts.words
+    if card.acknowledged is not None:
+        by, when = voice.person(facts, card.acknowledged.by), voice.instant(facts, card.acknowledged.at)
+        yield "👤", voice.template(words.was_acknowledged).format(by=by, when=when)
+    if card.snoozed is not None:
+        by, when = voice.person(facts, card.snoozed.by), voice.instant(facts, card.snoozed.until)
+        yield "⏸️", voice.template(words.was_snoozed).format(by=by, when=when)
+
+
 def why_escalated(facts: Facts, taken: CardEscalation, voice: Voice) -> str:
     """The sentence for whoever is called by this step."""
     words = facts.words
@@ -83,14 +100,16 @@ def why_escalated(facts: Facts, taken: CardEscalation, voice: Voice) -> str:
     template = (
         words.fires_again_why if _came_again(facts, step.reason, step.count) else words.escalation_whys[step.reason]
     )
-    return template.format(owner=owner, n=step.count, duration=_until(facts, step.at))
+    span = _until(facts, step.at)
+    return template.format(owner=owner, n=step.count, duration=words.duration(span), period=words.lasting(span))
 
 
 def reason(facts: Facts, why: EscalationReason, *, count: int, at: datetime) -> str:
     """Why a step was taken, in few words."""
     words = facts.words
     template = words.fired_again if _came_again(facts, why, count) else words.escalation_reasons[why]
-    return template.format(n=count, duration=_until(facts, at))
+    span = _until(facts, at)
+    return template.format(n=count, duration=words.duration(span), period=words.lasting(span))
 
 
 def called(facts: Facts, taken: CardEscalation, voice: Voice) -> str:
@@ -99,8 +118,12 @@ def called(facts: Facts, taken: CardEscalation, voice: Voice) -> str:
     if taken.escalation.to == "lead":
         return words.lead_of.format(team=owner_of(facts, voice.limit))
     if taken.team is None:
-        return channel
-    return f"{markup.prose(taken.team, voice.limit)}{words.comma}{channel}"
+        return words.channel_alone.format(channel=channel)
+    return words.team_in.format(team=markup.prose(taken.team, voice.limit), channel=channel)
+
+
+def acknowledge_command(facts: Facts) -> str:
+    return markup.code(f"router incident ack {facts.card.incident}", 80)
 
 
 def channel_of(channel: Channel, limit: int) -> str:
@@ -136,5 +159,5 @@ def _came_again(facts: Facts, why: EscalationReason, count: int) -> bool:
     return why is EscalationReason.REPEATED and (facts.card.flaps > 0 or facts.card.repeats < count)
 
 
-def _until(facts: Facts, at: datetime) -> str:
-    return facts.words.duration(max(timedelta(0), at - facts.card.opened_at))
+def _until(facts: Facts, at: datetime) -> timedelta:
+    return max(timedelta(0), at - facts.card.opened_at)

@@ -8,7 +8,7 @@ from router.core.model import IncidentState, Mention
 from router.notify import markup, text
 from router.notify.facts import Facts
 from router.notify.layout import DOT, Payload, fits, section
-from router.notify.progress import Voice, owner_of, reason
+from router.notify.progress import Voice, acknowledge_command, owner_of, reason
 
 LINES = 10
 _FIRST = 4  # of more than LINES, so many are told from the beginning, and the last ones
@@ -126,6 +126,7 @@ class _Thread:
             who=self._called_by(one, voice),
             reason=reason(facts, one.reason, count=one.count, at=one.at) if one.reason is not None else "",
             team=self._team(one.team, voice),
+            whose=words.of_whom(self._team(one.team, voice)),
             by=self._person(one.by or "", voice),
             when=facts.clock(one.until or one.at) if voice.spoken else facts.moment(one.until or one.at),
             heartbeat=markup.code(next(iter(one.names), ""), voice.limit),
@@ -133,7 +134,15 @@ class _Thread:
         if one.event is Event.JOINED and one.names:
             shown = " ".join(markup.code(name, voice.limit) for name in one.names[:_NAMES])
             return f"{line}{words.colon}{shown}"
+        if self._asks_to_acknowledge(one):
+            return f"{line} {words.acknowledge_by.format(command=acknowledge_command(facts))}"
         return line
+
+    def _asks_to_acknowledge(self, one: Happening) -> bool:
+        """Whether the lead is called by this very reply, who finds no button above it and still can take it."""
+        card = self.facts.card
+        called = one.event is Event.ESCALATED and self._is_here(one) and one.reason is not EscalationReason.ORPHANED
+        return called and self.facts.open and card.acknowledged is None and not card.buttons
 
     def _template(self, one: Happening) -> str:
         words = self.facts.words
@@ -151,7 +160,8 @@ class _Thread:
     def _called_by(self, one: Happening, voice: Voice) -> str:
         channel = f"#{self._name(one.channel_id, voice)}" if one.channel_id is not None else ""
         team = self._name(one.team, voice) if one.team is not None else ""
-        return self.facts.words.comma.join(part for part in (team, channel) if part)
+        template = self.facts.words.team_in if team else self.facts.words.channel_alone
+        return template.format(team=team, channel=channel)
 
     def _team(self, team: str | None, voice: Voice) -> str:
         return self._name(team, voice) if team is not None else owner_of(self.facts, voice.limit)

@@ -1,5 +1,6 @@
 """Whether it may be run again: the words that keep somebody from doing harm at night. Pure."""
 
+import re
 from collections.abc import Iterable
 
 from router.core.model import Rerun, RerunSafety
@@ -7,6 +8,10 @@ from router.notify import markup, text
 from router.notify.facts import Facts
 from router.notify.layout import DOT, Json, Room, section, spaced
 from router.notify.words import Words
+
+# What `core.enrichment.filled_command` leaves where no label has a harmless value.
+_UNFILLED = re.compile(r"(?<!\$)\{[A-Za-z_][A-Za-z0-9_.]*(?:\|lower)?\}")
+_FILLED_IN = 3  # placeholders that are named
 
 
 def rerun_first(facts: Facts, room: Room) -> Iterable[Json]:
@@ -28,6 +33,7 @@ def rerun_first(facts: Facts, room: Room) -> Iterable[Json]:
     elif limits:
         lines.append(limits[0].upper() + limits[1:])
     if rerun.how and not facts.rerun_too_late:
+        lines.extend(f"✏️ *{fill_in[0].upper()}{fill_in[1:]}:*" for fill_in in _fill_in(rerun.how, room, words))
         lines.append(markup.code_block(rerun.how, room.block) or words.how_in_map)
     yield section("\n".join(lines))
 
@@ -53,8 +59,18 @@ def how_to_rerun(facts: Facts, room: Room) -> Iterable[Json]:
     limits = _limits(facts, rerun, room)
     how = (markup.code_block(rerun.how, room.block) or words.how_in_map) if rerun.how else ""
     if how or limits:
-        head = DOT.join([f"*{words.how_to_rerun if how else words.rerun}*", *limits])
+        fill_in = (f"✏️ *{told}*" for told in _fill_in(rerun.how or "", room, words))
+        head = DOT.join([f"*{words.how_to_rerun if how else words.rerun}*", *limits, *fill_in])
         yield section(f"{head}\n{how}".rstrip())
+
+
+def _fill_in(how: str, room: Room, words: Words) -> Iterable[str]:
+    """What no label of the alert could fill in: as it stands the command must not be run."""
+    found = list(dict.fromkeys(_UNFILLED.findall(how)))
+    if found:
+        more = f" {words.and_more.format(n=len(found) - _FILLED_IN)}" if len(found) > _FILLED_IN else ""
+        names = " ".join(markup.code(name, room.word) for name in found[:_FILLED_IN])
+        yield words.fill_in.format(names=f"{names}{more}")
 
 
 def rerun_word(rerun: Rerun, words: Words) -> str:

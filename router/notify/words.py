@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from router.core.heartbeats import Why
 from router.core.history import EscalationReason, Event
 from router.core.model import Cause, Language, Level, RerunSafety, Stage
 
@@ -63,6 +64,7 @@ class Words:
     do_not_rerun_some: str
     how_to_rerun: str
     how_in_map: str
+    fill_in: str
     ask: str
     recover_within: str
     rerun_until: str
@@ -86,6 +88,7 @@ class Words:
     stale_since: str
     stale_means: str
     suspect_means: str
+    suspect_means_before: str
     copy_means: str
     drill_means: str
     moved_to: str
@@ -95,7 +98,9 @@ class Words:
     # what people and timers did
     colleague: str
     acknowledged: str
+    was_acknowledged: str
     snoozed: str
+    was_snoozed: str
     flapping: str
     flapped: str
     partial: str
@@ -103,18 +108,24 @@ class Words:
     all_told_resolved: str
     said_yours: str
     said_yours_of_nobody: str
+    said_whose: str
     said_not_yours: str
     correct_map: str
     escalation_reasons: Mapping[EscalationReason, str]
     fired_again: str
     escalation_whys: Mapping[EscalationReason, str]
     fires_again_why: str
+    newer_run: str
     lead_of: str
+    team_in: str
+    channel_alone: str
     escalated_to: str
     first_message: str
     called_before: str
     take_it: str
     take_it_by_command: str
+    take_it_last: str
+    acknowledge_by: str
     taken_already: str
     escalated_here: str
     escalated_here_once: str
@@ -147,6 +158,7 @@ class Words:
     because: str
     because_fallback: str
     because_said: str
+    because_said_of_nobody: str
     map: str
     map_since: str
     stages: Mapping[Stage, str]
@@ -180,6 +192,7 @@ class Words:
     the_database: str
     over: str
     heartbeat_back: str
+    heartbeat_lost: Mapping[Why, str]
     happened: str
     times: str
     error: str
@@ -205,11 +218,21 @@ class Words:
     unowned: str
     # a message whose first post may have been taken
     resent: str
-    # units
+    # whose, how long
+    possessive: str
+    possessive_of_s: str  # of a name that ends in s
+    period: str  # a duration for which something goes on
     units: tuple[str, str, str, str]  # days, hours, minutes, seconds
 
     def counted(self, template: str, n: int, **parts: object) -> str:
         return template.format(n=n, s="" if n == 1 else "s", **parts)
+
+    def of_whom(self, name: str) -> str:
+        return (self.possessive_of_s if name.endswith(("s", "S")) else self.possessive).format(name=name)
+
+    def lasting(self, span: timedelta) -> str:
+        # 30 分間, but 3 時間: that one has its 間 already.
+        return self.period.format(duration=self.duration(span)).replace("間間", "間")
 
     def duration(self, span: timedelta) -> str:
         """The two largest units: 42 min, 5 h 2 min, 3 d 4 h. Never negative."""
@@ -294,6 +317,7 @@ ENGLISH = Words(
     do_not_rerun_some="Do not rerun all of these blindly.",
     how_to_rerun="How to rerun",
     how_in_map="the command is too long for Slack: see `how` of this job in the map",
+    fill_in="fill in {names}",
     ask="ask {team}",
     recover_within="recover within {span}",
     rerun_until="Rerunning helps until {when}",
@@ -316,6 +340,8 @@ ENGLISH = Words(
     stale_means="It may be over or not: look whether it still fires. If it is told again, this message says so.",
     suspect_means="*It was told to be resolved while the heartbeat {heartbeat} was lost, since {when}.* "
     "The alarm itself was broken then, so it may go on: look before you trust it.",
+    suspect_means_before="*As it was told, it ended shortly before the heartbeat {heartbeat} was lost, at {when}.* "
+    "The alarm itself may have been broken then, so it may go on: look before you trust it.",
     copy_means="For information only: {owner} is called, you are not.",
     drill_means="Sent by `router drill`; nothing is broken.",
     moved_to="{n} alert{s} moved to {team}, {channel}: the ownership map changed.",
@@ -324,35 +350,43 @@ ENGLISH = Words(
     claimed="{n} alert{s} had no owner, in {channel}: now the ownership map names one.",
     colleague="a colleague",
     acknowledged="*Acknowledged* by {by} at {when}. Nobody else is called.",
+    was_acknowledged="*Acknowledged* by {by} at {when}.",
     snoozed="*Snoozed* until {when} by {by}. Nobody else is called until then.",
+    was_snoozed="*Snoozed* until {when} by {by}.",
     flapping="*Fires again and again:* {n} more time{s} since that was noticed, and only counted.",
     flapped="*It fired again and again,* {n} more time{s} since that was noticed: it may come back.",
     partial="*Not all is shown:* the sender left out {n} more alert{s}.",
     unheard="*Not told any more: {n} of {total} firing.* Silenced or inhibited, perhaps; nobody told that it is over.",
     all_told_resolved="*All that was told is resolved, but the sender left out {n} more:* it may go on. "
     "Look where the alerts come from.",
-    said_yours="*{by} of {team} said that this is yours, not theirs.*",
+    said_yours="*{by} said that this is yours, not {whose}.*",
     said_yours_of_nobody="*{by} said that this is yours.* By the map it is nobody's.",
+    said_whose="*{by} said that this is {whose}.*",
     said_not_yours="{n} alert{s} went to {team}, {channel}: {by} said that this is theirs.",
     correct_map="If so, correct the map:",
     escalation_reasons={
-        EscalationReason.UNACKNOWLEDGED: "unacknowledged for {duration}",
+        EscalationReason.UNACKNOWLEDGED: "unacknowledged for {period}",
         EscalationReason.REPEATED: "told again {n} times in {duration}, and still firing",
-        EscalationReason.ORPHANED: "without an owner for {duration}",
+        EscalationReason.ORPHANED: "without an owner for {period}",
     },
     fired_again="it came again {n} times",
     escalation_whys={
-        EscalationReason.UNACKNOWLEDGED: "Nobody of {owner} acknowledged this for {duration}.",
+        EscalationReason.UNACKNOWLEDGED: "Nobody of {owner} acknowledged this for {period}.",
         EscalationReason.REPEATED: "{owner} was told again {n} times in {duration}, and this still fires.",
         EscalationReason.ORPHANED: "Still nobody's after {duration}: no team said that this is theirs.",
     },
     fires_again_why="This comes again and again, {n} times until now. {owner} has it.",
+    newer_run="*A newer run of the job succeeded* at {when}.",
     lead_of="the lead of {team}",
+    team_in="{team}, {channel}",
+    channel_alone="{channel}",
     escalated_to="*Escalated* to {who} at {when}: {reason}.",
     first_message="First message: {link}",
     called_before="Called before: {who}",
     take_it="Take it, or find somebody who does: *Acknowledge* stops the next step.",
     take_it_by_command="Take it, or find somebody who does. This stops the next step: {command}",
+    take_it_last="Take it, or find somebody who does.",
+    acknowledge_by="To acknowledge: {command}",
     taken_already="*Acknowledged* by {by} at {when}: nothing is left to do here.",
     escalated_here="It was escalated here at {when}: {reason}. Nothing is left to do.",
     escalated_here_once="It was escalated here at {when}: {reason}.",
@@ -365,12 +399,12 @@ ENGLISH = Words(
         Event.ACKNOWLEDGED: "*Acknowledged* by {by}. Nobody else is called.",
         Event.SNOOZED: "*Snoozed* until {when} by {by}. Nobody else is called until then.",
         Event.SNOOZE_OVER: "*The snooze is over,* and it still fires.",
-        Event.DISOWNED: "*It is {team}'s,* says {by}.",
+        Event.DISOWNED: "*It is {whose},* says {by}.",
         Event.STALE: "*No news:* it was not told again when it should have been. It may be over or not.",
         Event.HEARD_AGAIN: "*Heard of again:* it still fires.",
         Event.RESOLVED: "*Resolved* after {duration}.",
         Event.SUPERSEDED_RUN: "*Over:* a newer run of the job succeeded at {when}.",
-        Event.SUSPECT: "*May not be over:* it ended while the heartbeat {heartbeat} was lost.",
+        Event.SUSPECT: "*May not be over:* it ended shortly before or while the heartbeat {heartbeat} was lost.",
     },
     lead_called="*The lead of {team} is called:* {reason}.",
     still_nobodys="*Still nobody's:* {reason}. Find who knows about it, and say whose it is.",
@@ -401,6 +435,7 @@ ENGLISH = Words(
     because="Owner by {stage} {entry} ({place}, {revision})",
     because_fallback="No entry of the map fits ({place}, {revision})",
     because_said="Owner by a person's word; by the map {team}, {stage} {entry} ({place}, {revision})",
+    because_said_of_nobody="Owner by a person's word; by the map nobody ({place}, {revision})",
     map="map {revision}",
     map_since="{revision} since {when}",
     stages={
@@ -451,13 +486,16 @@ ENGLISH = Words(
         Cause.RESTORED: "The router goes on from a backup. What it was told after the backup it does not know, and "
         "messages may show an older state. What waited to be posted then is kept as dead letters: `router dead list`",
         Cause.HEARTBEAT: "*The alert that always fires has stopped: other alerts may fire, and nobody hears of them.* "
-        "Look whether that Prometheus and its Alertmanager run and reach the router. It is over when this beats again.",
+        "Look whether that Prometheus and its Alertmanager run and reach the router. It is over when this beats again. "
+        "What ended in the minutes before, or ends meanwhile, is marked: it may not be over.",
     },
     source="Source",
     the_map="ownership map",
     the_database="database",
     over="OVER:",
-    heartbeat_back="It beats again: alerts are heard. What ended meanwhile says that it may not be over: look at it.",
+    heartbeat_back="It beats again: alerts are heard. What ended meanwhile, or just before, is marked: "
+    "it may not be over. Look at it.",
+    heartbeat_lost={Why.SILENT: "silent since {when}", Why.RESOLVED: "told to be resolved at {when}"},
     happened="What happened",
     times="Times",
     error="Error",
@@ -486,13 +524,16 @@ ENGLISH = Words(
     refused_by="{channel} of {team}, {reason}",
     unowned="{n} without an owner: find who knows about them, and name that team in the ownership map.",
     resent="(resend) Slack's answer to the first post was lost: this may stand here twice.",
+    possessive="{name}'s",
+    possessive_of_s="{name}'",
+    period="{duration}",
     units=("d", "h", "min", "s"),
 )
 
 JAPANESE = Words(
     no_deadline="期限なし",
     no_runbook="手順書なし",
-    not_declared="宣言なし",
+    not_declared="未宣言",
     no_owner="見つかりません",
     unnamed="名前のないアラート",
     levels={
@@ -544,13 +585,14 @@ JAPANESE = Words(
         RerunSafety.SAFE: "再実行できます",
         RerunSafety.CONDITIONAL: "害がないと分かる場合のみ",
         RerunSafety.NOT_NEEDED: "次回の実行で補われます",
-        RerunSafety.UNKNOWN: "宣言なし",
+        RerunSafety.UNKNOWN: "未宣言",
     },
     ask_first="再実行の前に確認してください。",
     do_not_rerun="安易に再実行しないこと。",
     do_not_rerun_some="すべてを安易に再実行しないこと。",
     how_to_rerun="再実行の方法",
     how_in_map="コマンドが長すぎるため表示できません。マップのこのジョブの `how` を参照",
+    fill_in="{names} を補って実行",
     ask="確認先 {team}",
     recover_within="{span} 以内に復旧",
     rerun_until="再実行は {when} まで有効",
@@ -574,6 +616,8 @@ JAPANESE = Words(
     "再び通知が届けば、このメッセージに表示します。",
     suspect_means="*解決の通知は、ハートビート {heartbeat} の停止中（{when} から）に届きました。* "
     "監視自体が止まっていたため、続いている恐れがあります。確認してください。",
+    suspect_means_before="*通知によれば、ハートビート {heartbeat} が停止する（{when}）少し前に終了しました。* "
+    "監視自体がすでに止まっていて、続いている恐れがあります。確認してください。",
     copy_means="参考の写しです。呼び出し先は {owner} で、このチャンネルではありません。",
     drill_means="`router drill` が送ったもので、障害は起きていません。",
     moved_to="マップの変更により、アラート {n} 件の担当が {team}（{channel}）に変わりました。",
@@ -582,7 +626,9 @@ JAPANESE = Words(
     claimed="アラート {n} 件は担当なし（{channel}）でしたが、マップの変更により担当が決まりました。",
     colleague="担当者",
     acknowledged="*対応中*: {by}（{when}）。他の人は呼び出しません。",
+    was_acknowledged="*対応者*: {by}（{when} から）。",
     snoozed="{when} まで *スヌーズ*: {by}。それまで他の人は呼び出しません。",
+    was_snoozed="{when} まで *スヌーズ*: {by}。",
     flapping="*発生と解決の繰り返し:* 検知後さらに {n} 回。以後は回数のみ数えます。",
     flapped="*発生と解決を繰り返しました:* 検知後さらに {n} 回。再発の恐れがあります。",
     partial="*一部のみ表示:* 送信側が他に {n} 件を省略しました。",
@@ -590,28 +636,34 @@ JAPANESE = Words(
     "サイレンスなどの可能性があります。終わったとは限りません。",
     all_told_resolved="*通知されたものはすべて解決しましたが、他に {n} 件が省略されています。* "
     "続いている恐れがあります。送信元を確認してください。",
-    said_yours="*{team} の {by} が、自チームではなくこのチームの担当だと回答しました。*",
+    said_yours="*{by} が、{whose} ではなくこのチームの担当だと回答しました。*",
     said_yours_of_nobody="*{by} が、このチームの担当だと回答しました。* マップには担当がありません。",
+    said_whose="*{by} が、{whose} の担当だと回答しました。*",
     said_not_yours="アラート {n} 件を {team}（{channel}）に移しました: {by} の回答による。",
     correct_map="正しければ、マップを修正:",
     escalation_reasons={
-        EscalationReason.UNACKNOWLEDGED: "{duration} 応答なし",
+        EscalationReason.UNACKNOWLEDGED: "{period}応答なし",
         EscalationReason.REPEATED: "{duration} で再通知 {n} 回、なお発生中",
-        EscalationReason.ORPHANED: "{duration} 担当なし",
+        EscalationReason.ORPHANED: "{period}担当なし",
     },
     fired_again="{n} 回再発",
     escalation_whys={
-        EscalationReason.UNACKNOWLEDGED: "{owner} の誰も {duration} 応答していません。",
+        EscalationReason.UNACKNOWLEDGED: "{owner} の誰も {period}応答していません。",
         EscalationReason.REPEATED: "{owner} に {duration} で {n} 回再通知しましたが、なお発生中です。",
         EscalationReason.ORPHANED: "{duration} たっても担当が決まりません。",
     },
     fires_again_why="これまでに {n} 回再発しています。担当は {owner} です。",
+    newer_run="*このジョブの新しい実行が* {when} に *成功しました*。",
     lead_of="{team} のリーダー",
-    escalated_to="{who} に *エスカレーション*（{when}）: {reason}。",
+    team_in="{team}（{channel}）",
+    channel_alone="「{channel}」",
+    escalated_to="{who}に *エスカレーション*（{when}）: {reason}。",
     first_message="最初のメッセージ: {link}",
     called_before="呼び出し済み: {who}",
     take_it="引き受けるか、担当を探してください。*対応する* を押すと次の段階に進みません。",
     take_it_by_command="引き受けるか、担当を探してください。次の段階を止めるには: {command}",
+    take_it_last="引き受けるか、担当を探してください。",
+    acknowledge_by="対応するには: {command}",
     taken_already="*対応中*: {by}（{when}）。ここでの対応は不要です。",
     escalated_here="{when} にここへエスカレーションされました: {reason}。対応は不要です。",
     escalated_here_once="{when} にここへエスカレーションされました: {reason}。",
@@ -620,16 +672,16 @@ JAPANESE = Words(
         Event.REPEATED: "*{duration} 継続中*、通知 {n} 回目",
         Event.WORSE: "*悪化:* 重要度 {level}",
         Event.FLAPPING: "*発生と解決の繰り返し:* これまでに {n} 回。以後は回数のみ数えます。",
-        Event.ESCALATED: "{who} に *エスカレーション*: {reason}。",
+        Event.ESCALATED: "{who}に *エスカレーション*: {reason}。",
         Event.ACKNOWLEDGED: "*対応中*: {by}。他の人は呼び出しません。",
         Event.SNOOZED: "{when} まで *スヌーズ*: {by}。それまで他の人は呼び出しません。",
         Event.SNOOZE_OVER: "*スヌーズ終了:* なお発生中です。",
-        Event.DISOWNED: "*担当は {team}* と {by} が回答しました。",
+        Event.DISOWNED: "*担当は {whose}* と {by} が回答しました。",
         Event.STALE: "*続報なし:* 届くはずの通知がありません。終わったかどうかは不明です。",
         Event.HEARD_AGAIN: "*続報あり:* なお発生中です。",
         Event.RESOLVED: "*解決*、継続時間 {duration}。",
         Event.SUPERSEDED_RUN: "*終了:* このジョブの新しい実行が {when} に成功しました。",
-        Event.SUSPECT: "*未解決の恐れ:* ハートビート {heartbeat} の停止中に終了しました。",
+        Event.SUSPECT: "*未解決の恐れ:* ハートビート {heartbeat} の停止中、またはその少し前に終了しました。",
     },
     lead_called="*{team} のリーダーを呼び出します:* {reason}。",
     still_nobodys="*担当が決まっていません:* {reason}。詳しい人を探し、担当チームを決めてください。",
@@ -660,6 +712,7 @@ JAPANESE = Words(
     because="担当の根拠: {stage} {entry}（{place}、{revision}）",
     because_fallback="マップに該当する項目がありません（{place}、{revision}）",
     because_said="担当の根拠: 人の回答。マップでは {team}、{stage} {entry}（{place}、{revision}）",
+    because_said_of_nobody="担当の根拠: 人の回答。マップでは担当なし（{place}、{revision}）",
     map="マップ {revision}",
     map_since="{revision}、{when} から",
     stages={
@@ -711,13 +764,15 @@ JAPANESE = Words(
         "古い状態を示すことがあります。投稿待ちだったものはデッドレターとして保存されています: `router dead list`",
         Cause.HEARTBEAT: "*常に発生しているはずのアラートが止まりました。"
         "障害が起きても誰にも届かない恐れがあります。* "
-        "この Prometheus と Alertmanager が動き、ルーターに届くか確認してください。再び届けば解消です。",
+        "この Prometheus と Alertmanager が動き、ルーターに届くか確認してください。再び届けば解消です。"
+        "停止の直前や停止中に終了したものには「未解決の恐れ」と表示します。",
     },
     source="送信元",
     the_map="オーナーシップマップ",
     the_database="データベース",
     over="解消:",
-    heartbeat_back="再び届いています。停止中に終了したものには「未解決の恐れ」と表示しました。確認してください。",
+    heartbeat_back="再び届いています。停止の直前や停止中に終了したものには「未解決の恐れ」と表示しました。確認してください。",
+    heartbeat_lost={Why.SILENT: "{when} から届いていません", Why.RESOLVED: "{when} に解決と通知されました"},
     happened="状況",
     times="回数",
     error="エラー",
@@ -746,6 +801,9 @@ JAPANESE = Words(
     refused_by="{team} の {channel}、{reason}",
     unowned="担当なし {n} 件: 詳しい人を探し、マップに担当チームを追加してください。",
     resent="（再送）最初の投稿への Slack の応答が失われました。二重に表示されている場合があります。",
+    possessive="{name}",
+    possessive_of_s="{name}",
+    period="{duration}間",
     units=("日", "時間", "分", "秒"),
 )
 

@@ -11,7 +11,17 @@ from router.core.cards import card, shown
 from router.core.history import Acknowledgement, Assignment, Escalation, EscalationReason, Event, Snooze, Suspicion
 from router.core.incidents import Incident, Move, noted
 from router.core.message_card import Card
-from router.core.model import Channel, IncidentState, Language, Mention, MessageKind, Notification, Source, Undelivered
+from router.core.model import (
+    Channel,
+    IncidentState,
+    Language,
+    Level,
+    Mention,
+    MessageKind,
+    Notification,
+    Source,
+    Undelivered,
+)
 from tests.core.digest_members import FALLBACK, LEDGER, NOW, PAYMENTS, member, minutes, ownership
 from tests.core.factories import alert, notification
 
@@ -68,7 +78,7 @@ def test_what_people_and_timers_did_is_shown() -> None:
         pytest.param(MessageKind.ROOT, IncidentState.OPEN, True, id="root"),
         pytest.param(MessageKind.ESCALATED, IncidentState.OPEN, True, id="escalated"),
         pytest.param(MessageKind.COPY, IncidentState.OPEN, False, id="copy"),
-        pytest.param(MessageKind.REPLY, IncidentState.OPEN, False, id="reply"),
+        pytest.param(MessageKind.REPLY, IncidentState.OPEN, True, id="reply, below one that has them"),
         pytest.param(MessageKind.UNDELIVERED, IncidentState.OPEN, True, id="undelivered"),
         pytest.param(MessageKind.ROOT, IncidentState.RESOLVED, False, id="resolved"),
         pytest.param(MessageKind.ROOT, IncidentState.STALE, False, id="stale"),
@@ -120,6 +130,29 @@ def test_an_escalation_that_was_refused_calls_whom_it_reaches() -> None:
     found = shows(told, kind=MessageKind.ESCALATED, escalation_channel=LEDGER, undelivered=refused)
     assert found.mention == Mention(handle="S0PLATFRM1")
     assert found.undelivered == replace(refused, team="Ledger")
+
+
+@pytest.mark.parametrize(
+    ("taken", "owner", "expected"),
+    [
+        pytest.param((), "payments", True, id="none taken"),
+        pytest.param((step(FALLBACK, to="fallback"),), "payments", False, id="all taken"),
+        pytest.param((step(FALLBACK, to="team:sre"),), "payments", False, id="its channel was told by another word"),
+        pytest.param((), None, False, id="nobody owns it"),
+    ],
+)
+def test_whether_another_step_follows(taken: tuple[Escalation, ...], owner: str | None, expected: bool) -> None:
+    """By the chain in force, which here has the fallback channel alone."""
+    changed = incident(escalations=taken, owner=owner, severity=Level.CRITICAL)
+    assert shows(changed).steps_left == expected
+
+
+def test_an_end_by_a_newer_run_has_its_time() -> None:
+    """While that is the last thing that happened."""
+    ended = noted(incident(), Event.SUPERSEDED_RUN, at=NOW, until=NOW - minutes(3))
+    assert shows(ended).newer_run_at == NOW - minutes(3)
+    assert shows(noted(ended, Event.HEARD_AGAIN, at=NOW)).newer_run_at is None
+    assert shows(incident()).newer_run_at is None
 
 
 def test_the_owners_message_stays_the_owners() -> None:

@@ -24,7 +24,9 @@ def section(page: str, heading: str) -> str:
     level = heading.split(" ", 1)[0]
     _, _, rest = text_of(page).partition(f"\n{heading}\n")
     assert rest, f"{page} has no heading {heading!r}"
-    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    outside = _FENCED.sub(lambda fenced: " " * len(fenced[0]), rest)  # in code, `# ` begins a comment
+    following = re.search(rf"^#{{1,{len(level)}}} ", outside, flags=re.MULTILINE)
+    return rest if following is None else rest[: following.start()]
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -300,15 +300,33 @@ def escalated(*steps: CardEscalation, **changed: Any) -> Card:  # Any: the field
         "escalation": steps[-1],
         "mention": Mention(handle=steps[-1].escalation.mention or "S0PLATFRM"),
         "first_message": "https://example.slack.com/archives/C0PAYALERT/p1763722985000100",
+        "steps_left": steps[-1].escalation.to != "fallback",
     }
     return card(**(facts | changed))
 
 
-def assigned(**changed: Any) -> Card:  # Any: the fields of Card
-    facts: dict[str, Any] = {
+def said_to_be_ledgers() -> dict[str, Any]:  # Any: the fields of Card
+    return {
         "owner": "Ledger",
         "assigned": Assignment(by=LEAD, at=NOW, instead_of="payments", channel_id=PAYMENTS.id),
         "assigned_instead_of": "Payments",
+    }
+
+
+def claimed(**changed: Any) -> Card:  # Any: the fields of Card
+    """An orphan of which a person said that it is Ledger's."""
+    facts: dict[str, Any] = {
+        "assigned": Assignment(by="hana", at=NOW, instead_of=None, channel_id=ORPHANS.id),
+        "assigned_instead_of": "",
+        "taken_from": (),
+        "via": Via(stage=Stage.FALLBACK, entry=None, file="ownership.yaml", line=20),
+    }
+    return assigned(**(facts | changed))
+
+
+def assigned(**changed: Any) -> Card:  # Any: the fields of Card
+    facts: dict[str, Any] = {
+        **said_to_be_ledgers(),
         "taken_from": (Handover(team="Payments", channel=PAYMENTS, alerts=3),),
         "correction": "# ownership.yaml:41\nservices:\n  checkout:\n    # owner: payments\n    owner: ledger",
         "first_channel": Channel(name="ledger", id="C0LEDGER01"),
@@ -414,6 +432,16 @@ def every_kind(language: Language) -> Mapping[str, Card]:
         "flapping": card(buttons=True, flaps=7, repeats=2, **spoken),
         "partly silenced": card(unheard=2, buttons=True, **spoken),
         "only the left out": card(alerts=pods(firing=0, resolved=3), truncated=195, buttons=True, **spoken),
+        "acknowledged, and over": resolved(acknowledged=ACKNOWLEDGED, **spoken),
+        "over by a newer run": job(
+            state=IncidentState.RESOLVED, closed_at=NOW, newer_run_at=NOW + timedelta(minutes=25), **spoken
+        ),
+        "command to fill in": check_in(
+            alerts=(shown(hints=hints(rerun=replace(CONDITIONAL, how="run --namespace {namespace}"))),), **spoken
+        ),
+        "last step": escalated(step("parent"), step("fallback", minutes=45), buttons=True, **spoken),
+        "claimed": claimed(buttons=True, **spoken),
+        "assigned, and escalated": escalated(step("parent"), **said_to_be_ledgers(), **spoken),
         "suspect": resolved(suspect=SUSPICION, **spoken),
         "assigned": assigned(buttons=True, **spoken),
         "given away": given_away(**spoken),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router.core.heartbeats import Heartbeat, Lost, Why, notice_of
 from router.core.history import Acknowledgement, Assignment, Escalation, EscalationReason, Snooze, Suspicion
 from router.core.message_card import Card, CardAlert, CardEscalation, Handover
 from router.core.model import (
@@ -487,6 +488,79 @@ def test_a_broken_alarm_says_what_to_look_at() -> None:
     assert header(over) == "✅ OVER: ALARM BROKEN · Watchdog of <prod>"
     assert sections(over)[0].startswith("It beats again")
     assert over.mention == ""
+
+
+FULL = "<!date^1763722980^{date_short_pretty} {time}|2025-11-21 11:03 UTC>"
+
+
+@pytest.mark.parametrize(
+    ("error", "language", "field", "spoken"),
+    [
+        pytest.param(
+            "silent since 2025-11-21T11:03:00Z",
+            Language.ENGLISH,
+            f"Silent since {FULL}",
+            "Silent since 2025-11-21 11:03 UTC",
+            id="silent",
+        ),
+        pytest.param(
+            "resolved at 2025-11-21T11:03:00Z",
+            Language.ENGLISH,
+            f"Told to be resolved at {FULL}",
+            "Told to be resolved at 2025-11-21 11:03 UTC",
+            id="resolved",
+        ),
+        pytest.param(
+            "silent since 2025-11-21T11:03:00Z",
+            Language.JAPANESE,
+            f"{FULL} から届いていません",
+            "2025-11-21 11:03 UTC から届いていません",
+            id="silent, in Japanese",
+        ),
+        pytest.param(
+            "resolved at 2025-11-21T11:03:00Z",
+            Language.JAPANESE,
+            f"{FULL} に解決と通知されました",
+            "2025-11-21 11:03 UTC に解決と通知されました",
+            id="resolved, in Japanese",
+        ),
+        pytest.param(
+            "silent since 2025-99-21Z", Language.ENGLISH, "`silent since 2025-99-21Z`", "2025-99-21Z", id="no instant"
+        ),
+    ],
+)
+def test_since_when_the_alarm_is_broken(error: str, language: Language, field: str, spoken: str) -> None:
+    """On the reader's clock, in the words of the team; and what ended just before is in doubt, too."""
+    payload = render_notice(cards.notice(cause=Cause.HEARTBEAT, error=error), language, GROUP)
+    assert field in fields(payload).values()
+    assert spoken in payload.text
+    doubt = {
+        Language.ENGLISH: "What ended in the minutes before, or ends meanwhile, is marked: it may not be over.",
+        Language.JAPANESE: "停止の直前や停止中に終了したものには「未解決の恐れ」と表示します。",
+    }
+    assert doubt[language] in sections(payload)[0]
+
+
+@pytest.mark.parametrize("why", list(Why))
+def test_what_the_watch_over_heartbeats_writes_is_read(why: Why) -> None:
+    """Its words and its instant, as they come."""
+    at = NOW - timedelta(minutes=3)
+    lost = Heartbeat(
+        id="x",
+        source=Source.ALERTMANAGER,
+        fingerprint="f",
+        name="Watchdog",
+        senders=(1,),
+        first_at=at,
+        heard_at=at,
+        beat_at=at,
+        beat_by=1,
+        content="",
+        until=at,
+        lost=Lost(at=NOW, why=why),
+    )
+    told = render_notice(notice_of(lost, now=NOW), Language.ENGLISH, None)
+    assert "<!date^1763722800^" in fields(told)["What happened"]
 
 
 def test_a_notice_of_something_not_kept_has_no_reference() -> None:

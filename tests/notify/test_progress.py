@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from router.core.history import Acknowledgement, Assignment, EscalationReason
+from router.core.enrichment import filled_command
+from router.core.history import Acknowledgement, EscalationReason
 from router.core.message_card import Card
 from router.core.model import IncidentState, Language, MessageKind, Rerun, RerunSafety, Undelivered
 from router.notify.layout import Payload
@@ -81,29 +82,95 @@ def test_until_when_it_is_snoozed() -> None:
     assert "Snoozed until 2025-11-22 00:03 JST by a colleague" in payload.text
 
 
-@pytest.mark.parametrize("told", [resolved(), card(state=IncidentState.STALE)], ids=["resolved", "stale"])
-def test_of_what_does_not_fire_nobody_has_to_know_who_has_it(told: Card) -> None:
-    """What stands there then is how it ended."""
-    before = render(told)
-    after = render(replace(told, acknowledged=ACKNOWLEDGED, snoozed=SNOOZED, escalations=(step("parent"),)))
-    assert sections(after) == sections(before)
+SINCE = "20:10 JST (<!date^1763723400^{time}|2025-11-21 11:10 UTC>)"
+HAD_IT = {
+    Language.ENGLISH: f"👤 *Acknowledged* by <@{LEAD}> at {SINCE}.",
+    Language.JAPANESE: f"👤 *対応者*: <@{LEAD}>（{SINCE} から）。",
+}
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(resolved(), id="resolved"),
+        pytest.param(resolved(suspect=SUSPICION), id="suspect"),
+        pytest.param(cards.given_away(), id="given away"),
+        pytest.param(card(state=IncidentState.STALE), id="stale"),
+        pytest.param(EVERY["step over"], id="where it was escalated to"),
+    ],
+)
+def test_what_does_not_fire_still_says_who_had_it(told: Card, language: Language) -> None:
+    """The thread says that they are named here; that nobody else is called goes without saying then."""
+    payload = render(replace(told, acknowledged=ACKNOWLEDGED, language=language))
+    (found,) = [line for section in sections(payload) for line in section.split("\n") if LEAD in line and "👤" in line]
+    assert found == HAD_IT[language]
+    assert payload.mention == ""
+    assert LEAD not in payload.text
+
+
+def test_what_does_not_fire_still_says_who_snoozed_it() -> None:
+    """For the same reason; who was called meanwhile is in the thread."""
+    payload = render(resolved(snoozed=SNOOZED, escalations=(step("parent"),)))
+    assert sections(payload)[0].startswith("⏸️ *Snoozed* until 2025-11-22 00:03 JST (")
+    assert sections(payload)[0].endswith(f" by <@{LEAD}>.")
+    assert "Escalated" not in written(payload)
 
 
 def test_a_person_said_whose_it_is() -> None:
     """Who, for which team, what that makes of the map; and the footer does not say that the map did."""
     payload = render(cards.assigned())
-    assert sections(payload)[0] == f"➡️ *<@{LEAD}> of Payments said that this is yours, not theirs.*"
+    assert sections(payload)[0] == f"➡️ *<@{LEAD}> said that this is yours, not Payments'.*"
     assert sections(payload)[2].startswith("*If so, correct the map:*\n```# ownership.yaml:41\nservices:")
     assert "the ownership map changed" not in written(payload)
     assert footer(payload).startswith("Owner by a person's word; by the map Payments, service `checkout` (")
-    assert "a colleague of Payments said that this is yours, not theirs" in payload.text
+    assert "a colleague said that this is yours, not Payments'" in payload.text
 
 
 def test_a_person_said_whose_an_orphan_is() -> None:
     """There was no other team."""
-    said = Assignment(by="hana", at=NOW, instead_of=None, channel_id="C0ORPHANS1")
-    payload = render(cards.assigned(assigned=said, assigned_instead_of="", taken_from=()))
+    payload = render(cards.claimed())
     assert sections(payload)[0] == "➡️ *hana said that this is yours.* By the map it is nobody's."
+    assert footer(payload).startswith("Owner by a person's word; by the map nobody (")
+    assert footer(render(cards.claimed(language=Language.JAPANESE))).startswith(
+        "担当の根拠: 人の回答。マップでは担当なし（"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "english", "japanese"),
+    [
+        pytest.param(
+            cards.assigned(),
+            f"➡️ *<@{LEAD}> said that this is yours, not Payments'.*",
+            f"➡️ *<@{LEAD}> が、Payments ではなくこのチームの担当だと回答しました。*",
+            id="the owner",
+        ),
+        pytest.param(
+            EVERY["assigned, and escalated"],
+            f"➡️ *<@{LEAD}> said that this is Ledger's.*",
+            f"➡️ *<@{LEAD}> が、Ledger の担当だと回答しました。*",
+            id="where it was escalated to",
+        ),
+        pytest.param(
+            cards.claimed(kind=MessageKind.COPY),
+            "➡️ *hana said that this is Ledger's.*",
+            "➡️ *hana が、Ledger の担当だと回答しました。*",
+            id="a copy of what nobody owned",
+        ),
+        pytest.param(
+            cards.claimed(undelivered=Undelivered(channel=cards.PAYMENTS, reason="is_archived")),
+            "➡️ *hana said that this is Ledger's.*",
+            "➡️ *hana が、Ledger の担当だと回答しました。*",
+            id="in the fallback channel, instead of the owner's",
+        ),
+    ],
+)
+def test_only_the_owner_reads_that_it_is_yours(told: Card, english: str, japanese: str) -> None:
+    """Others read whose it is; nobody reads of which team whoever said so is, because anybody may press."""
+    assert english in written(render(told))
+    assert ("this is yours" in render(told).text) == ("this is yours" in english)
+    assert japanese in written(render(replace(told, language=Language.JAPANESE)))
 
 
 def test_where_it_was_before_says_who_took_it_away() -> None:
@@ -156,6 +223,47 @@ def test_an_end_while_the_alarm_was_broken_is_no_green_one() -> None:
     assert payload.attachments[0]["color"] == "#757575"
     assert payload.text.startswith("Told resolved, but it may not be over: HighErrorRate")
     assert payload.mention == ""
+
+
+@pytest.mark.parametrize(
+    ("ended", "english", "japanese"),
+    [
+        pytest.param(
+            timedelta(minutes=19),
+            "*As it was told, it ended shortly before the heartbeat `Watchdog of prod-eu` was lost, at 20:23 JST",
+            "*通知によれば、ハートビート `Watchdog of prod-eu` が停止する（20:23 JST",
+            id="before",
+        ),
+        pytest.param(
+            timedelta(minutes=20),
+            "*It was told to be resolved while the heartbeat `Watchdog of prod-eu` was lost, since 20:23 JST",
+            "*解決の通知は、ハートビート `Watchdog of prod-eu` の停止中（20:23 JST",
+            id="while",
+        ),
+    ],
+)
+def test_an_end_before_the_alarm_broke_is_not_told_as_one_meanwhile(
+    ended: timedelta, english: str, japanese: str
+) -> None:
+    """A few minutes before it is in doubt, too."""
+    told = resolved(suspect=SUSPICION, closed_at=NOW + ended)
+    assert sections(render(told))[0].startswith(english)
+    assert sections(render(replace(told, language=Language.JAPANESE)))[0].startswith(japanese)
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        pytest.param(Language.ENGLISH, "✅ *A newer run of the job succeeded* at 20:28 JST (", id="English"),
+        pytest.param(Language.JAPANESE, "✅ *このジョブの新しい実行が* 20:28 JST (", id="Japanese"),
+    ],
+)
+def test_an_end_by_a_newer_run_says_so(language: Language, expected: str) -> None:
+    """It was not its own run that recovered."""
+    payload = render(replace(EVERY["over by a newer run"], language=language))
+    assert sections(payload)[0].startswith(expected)
+    assert expected.removeprefix("✅ ").removesuffix(" (").replace("*", "") in payload.text
+    assert not sections(render(replace(EVERY["over by a newer run"], newer_run_at=None)))[0].startswith("✅")
 
 
 # -- who else was told ---------------------------------------------------------------------------------------------
@@ -215,11 +323,44 @@ def test_an_escalation_says_first_why_and_whom_it_calls(told: Card, why: str) ->
 
 def test_an_escalation_says_who_was_called_before_and_how_to_stop_it() -> None:
     """By its button, else by a command."""
-    steps = (step("lead", minutes=15), step("parent", minutes=30), step("fallback", minutes=45))
+    steps = (step("lead", minutes=15), step("parent", minutes=30))
     lines = sections(render(escalated(*steps, buttons=True)))[0].split("\n")
     assert lines[1] == "Take it, or find somebody who does: *Acknowledge* stops the next step."
-    assert lines[2].endswith("  ·  Called before: the lead of Payments; Commerce, #commerce")
-    assert "`router incident ack 0nbrxr3v00a2m-1`" in sections(render(escalated(*steps)))[0]
+    assert lines[2].endswith("  ·  Called before: the lead of Payments")
+    assert "This stops the next step: `router incident ack 0nbrxr3v00a2m-1`" in sections(render(escalated(*steps)))[0]
+    after = sections(render(escalated(*steps, step("fallback", minutes=45))))[0].split("\n")
+    assert after[2].endswith("  ·  Called before: the lead of Payments; Commerce, #commerce")
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        pytest.param(Language.ENGLISH, "Take it, or find somebody who does.", id="English"),
+        pytest.param(Language.JAPANESE, "引き受けるか、担当を探してください。", id="Japanese"),
+    ],
+)
+def test_the_last_step_promises_no_next_one(language: Language, expected: str) -> None:
+    """There it is only asked who takes it, and without buttons how that is said."""
+    told = replace(EVERY["last step"], language=language)
+    assert sections(render(told))[0].split("\n")[1] == expected
+    by_command = sections(render(replace(told, buttons=False)))[0].split("\n")[1]
+    assert by_command.startswith(f"{expected} ")
+    assert by_command.endswith(": `router incident ack 0nbrxr3v00a2m-1`")
+
+
+def test_in_japanese_a_duration_and_a_channel_read_as_they_are_said() -> None:
+    """応答がない時間 with 間, once; the channel of a team in brackets."""
+    told = card(
+        language=Language.JAPANESE, escalations=(step("parent", minutes=1), step("fallback", minutes=180), step("lead"))
+    )
+    first, second, lead = sections(render(told))[0].split("\n")
+    assert first.startswith("⏫ Commerce（#commerce）に *エスカレーション*（")
+    assert first.endswith(": 1 分間応答なし。")
+    assert second.startswith("⏫ 「#ops-orphans」に *エスカレーション*（")
+    assert second.endswith(": 3 時間応答なし。")
+    assert lead.startswith("⏫ Payments のリーダーに *エスカレーション*（")
+    called = render(escalated(step("parent"), language=Language.JAPANESE))
+    assert "*Payments の誰も 30 分間応答していません。*" in sections(called)[0]
 
 
 def test_an_escalation_that_was_refused_calls_once() -> None:
@@ -309,6 +450,26 @@ def test_of_a_job_the_text_says_it_first() -> None:
         "CRITICAL firing: KubeJobFailed on billing-close (prod-eu). Rerun: with care, ask payments. "
         "Rerunning helps until 2025-11-23 20:03 JST. Job pay/billing-close failed to complete. "
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        pytest.param(Language.ENGLISH, "✏️ *Fill in `{namespace}`:*", id="English"),
+        pytest.param(Language.JAPANESE, "✏️ *`{namespace}` を補って実行:*", id="Japanese"),
+    ],
+)
+def test_a_command_that_cannot_be_pasted_says_what_to_fill_in(language: Language, expected: str) -> None:
+    """What the labels of a check-in do not have stays a placeholder."""
+    how = "kubectl -n {namespace} create job --from=cronjob/{cronjob|lower} x-${N} && kubectl -n {namespace} get jobs"
+    one = job(replace(CONDITIONAL, how=filled_command(how, {"cronjob": "close"})), language=language)
+    lines = sections(render(one))[0].split("\n")
+    assert lines[-2] == expected
+    assert lines[-1].startswith("```kubectl -n {namespace} create job --from=cronjob/close x-${N}")
+    among_facts = render(replace(one, about_job=False))
+    (told,) = [section for section in sections(among_facts) if "```" in section]
+    assert expected.replace(":*", "*").lower() in told.split("\n")[0]
+    assert "✏️" not in written(render(job(language=language)))
 
 
 @pytest.mark.parametrize(

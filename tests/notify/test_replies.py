@@ -79,6 +79,11 @@ PARENT_CALLED = happened(
             happened(Event.DISOWNED, by="hana", team="ledger"), "➡️ *It is Ledger's,* says hana.", id="disowned"
         ),
         pytest.param(
+            happened(Event.DISOWNED, by="hana", team="payments"),
+            "➡️ *It is Payments',* says hana.",
+            id="disowned, to a name that ends in s",
+        ),
+        pytest.param(
             happened(Event.STALE),
             "💤 *No news:* it was not told again when it should have been. It may be over or not.",
             id="stale",
@@ -92,7 +97,7 @@ PARENT_CALLED = happened(
         ),
         pytest.param(
             happened(Event.SUSPECT, names=("Watchdog",)),
-            "❓ *May not be over:* it ended while the heartbeat `Watchdog` was lost.",
+            "❓ *May not be over:* it ended shortly before or while the heartbeat `Watchdog` was lost.",
             id="suspect",
         ),
     ],
@@ -127,13 +132,51 @@ def test_each_happening_is_one_line_that_calls_nobody(happening: Happening, expe
 )
 def test_what_calls_is_broadcast_and_says_what_it_is_about(happening: Happening, expected: str, called: str) -> None:
     """The channel sees it without the message above; the text beside the blocks holds no mention."""
-    payload = reply(happening)
+    payload = reply(happening, buttons=True)
     assert lines(payload) == ["*HighErrorRate on checkout (prod-eu)*", expected, called]
     assert (payload.mention, payload.broadcast) == (called, True)
     assert called not in payload.text
     alone = plain(payload)
     assert alone.text.startswith(f"{called}  HighErrorRate on checkout (prod-eu). ")
     assert alone.broadcast
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        pytest.param(
+            Language.ENGLISH,
+            "⏫ *The lead of Payments is called:* unacknowledged for 30 min. "
+            "To acknowledge: `router incident ack 0nbrxr3v00a2m-1`",
+            id="English",
+        ),
+        pytest.param(
+            Language.JAPANESE,
+            "⏫ *Payments のリーダーを呼び出します:* 30 分間応答なし。 "
+            "対応するには: `router incident ack 0nbrxr3v00a2m-1`",
+            id="Japanese",
+        ),
+    ],
+)
+def test_without_buttons_the_lead_reads_how_to_take_it(language: Language, expected: str) -> None:
+    """By the command; not any more where somebody has it, or it is over."""
+    assert lines(reply(LEAD_CALLED, language=language))[1] == expected
+    for told in (card(acknowledged=cards.ACKNOWLEDGED), resolved(), card(buttons=True)):
+        assert "router incident" not in json.dumps(reply(LEAD_CALLED, told=told).blocks)
+    assert "router incident" not in json.dumps(reply(PARENT_CALLED).blocks), "who is called has a message of their own"
+
+
+def test_in_japanese_a_step_and_an_owner_read_as_they_are_said() -> None:
+    """The channel in brackets; no possessive."""
+    assert lines(reply(PARENT_CALLED, language=Language.JAPANESE)) == [
+        "⏫ Commerce（#commerce）に *エスカレーション*: 30 分間応答なし。"
+    ]
+    disowned = happened(Event.DISOWNED, by="hana", team="payments")
+    assert lines(reply(disowned, language=Language.JAPANESE)) == ["➡️ *担当は Payments* と hana が回答しました。"]
+    suspect = happened(Event.SUSPECT, names=("Watchdog",))
+    assert lines(reply(suspect, language=Language.JAPANESE)) == [
+        "❓ *未解決の恐れ:* ハートビート `Watchdog` の停止中、またはその少し前に終了しました。"
+    ]
 
 
 def test_whoever_watches_the_fallback_channel_is_reminded_of_what_nobody_owns() -> None:
@@ -171,7 +214,7 @@ def test_a_person_whose_name_is_known_is_named() -> None:
 
 def test_several_are_one_reply_in_their_order() -> None:
     """Oldest first; one call for all."""
-    payload = reply(happened(Event.JOINED, count=1), happened(Event.WORSE, level=Level.HIGH), LEAD_CALLED)
+    payload = reply(happened(Event.JOINED, count=1), happened(Event.WORSE, level=Level.HIGH), LEAD_CALLED, buttons=True)
     assert [line[0] for line in lines(payload)] == ["*", "➕", "🔺", "⏫", "<"]
     assert lines(payload)[-1] == f"{OWNER} <@{LEAD}>"
     assert payload.text == (
@@ -192,7 +235,7 @@ def test_of_many_the_beginning_and_the_end_are_told() -> None:
 def test_who_is_called_reads_why() -> None:
     """Also where that happened in the middle of much else."""
     quiet = [happened(Event.JOINED, number=number, count=number) for number in range(1, 31)]
-    told = lines(reply(*quiet[:15], LEAD_CALLED, *quiet[15:]))
+    told = lines(reply(*quiet[:15], LEAD_CALLED, *quiet[15:], buttons=True))
     assert "⏫ *The lead of Payments is called:* unacknowledged for 30 min." in told
     assert "… 22 more …" in told
     assert len(told) == LINES + 2  # and what it is about, and who is called

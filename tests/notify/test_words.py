@@ -60,6 +60,25 @@ def test_what_is_missing_is_said_in_the_promised_words() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("span", "english", "japanese"),
+    [
+        pytest.param(timedelta(minutes=30), "30 min", "30 分間", id="minutes"),
+        pytest.param(timedelta(hours=3), "3 h", "3 時間", id="hours, whose word has it already"),
+        pytest.param(timedelta(days=1), "1 d", "1 日間", id="a day"),
+    ],
+)
+def test_how_long_something_goes_on(span: timedelta, english: str, japanese: str) -> None:
+    """In Japanese with 間, once."""
+    assert (ENGLISH.lasting(span), JAPANESE.lasting(span)) == (english, japanese)
+
+
+def test_whose_something_is() -> None:
+    """A name that ends in s gets no second one."""
+    assert [ENGLISH.of_whom(name) for name in ("Ledger", "Payments", "SRES")] == ["Ledger's", "Payments'", "SRES'"]
+    assert JAPANESE.of_whom("Payments") == "Payments"
+
+
 def test_every_language_has_words() -> None:
     """A language that the map may name is in the catalogue."""
     assert [words_in(language) for language in Language] == [ENGLISH, JAPANESE]

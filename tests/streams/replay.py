@@ -119,11 +119,7 @@ class Replay:
         if policy.repeats is None or incident.owner is None:
             return Facts(rhythm=rhythm)
         since = now - policy.repeats.window
-        share = [
-            one
-            for one in self.incidents.values()
-            if (one.group, one.owner) == (incident.group, incident.owner)
-        ]
+        share = [one for one in self.incidents.values() if (one.group, one.owner) == (incident.group, incident.owner)]
         called = frozenset(
             escalation.channel_id
             for one in share
