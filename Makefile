@@ -30,8 +30,9 @@ setup: $(VENV)/.run ## the router and its commands into .venv, without starting 
 run: $(VENV)/.run ## the router on the example map, with an embedded store and a preview instead of Slack
 	@exec $(BIN)/router serve
 
+# A file stays with one worker: what its tests share is made once. More than four would fight for the disk.
 test: $(VENV)/.dev ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.dev ## formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check .

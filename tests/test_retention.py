@@ -765,7 +765,11 @@ async def _ended(life: Life, *, before: datetime) -> list[dict[str, Any]]:
         ),
         *await life.rows("notifications", f"handled_at < {at}"),
         *await life.rows("bodies", "id NOT IN (SELECT id FROM notifications)"),
-        *await life.rows("messages", "kind = 'digest' AND id NOT IN (SELECT digest FROM messages WHERE digest > 0)"),
+        *await life.rows(
+            "messages",
+            # One whose lines were told again a moment ago was edited then.
+            f"kind = 'digest' AND wanted_at < {at} AND id NOT IN (SELECT digest FROM messages WHERE digest > 0)",
+        ),
     ]
 
 
