@@ -767,8 +767,9 @@ async def _ended(life: Life, *, before: datetime) -> list[dict[str, Any]]:
         *await life.rows("bodies", "id NOT IN (SELECT id FROM notifications)"),
         *await life.rows(
             "messages",
-            # One whose lines were told again a moment ago was edited then.
-            f"kind = 'digest' AND wanted_at < {at} AND id NOT IN (SELECT digest FROM messages WHERE digest > 0)",
+            # One whose lines were told again a moment ago was edited then; one that is dead waits for somebody.
+            f"kind = 'digest' AND wanted_at < {at} AND (state <> 'dead' OR handled_at IS NOT NULL) "
+            "AND id NOT IN (SELECT digest FROM messages WHERE digest > 0)",
         ),
     ]
 
